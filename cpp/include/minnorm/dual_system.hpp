@@ -1,0 +1,271 @@
+// DualSystem: the minimum-norm problem in its dual form, for linear and kernel
+// models alike, with an unpenalised intercept and with dependent samples.
+//
+// Invariant: the samples 0 .. n-1 are split into a basis B, in the order of the
+// rows of L, and dependents D with X_D = W X_B. L L^T = G_BB (+ alpha I).
+//
+// Intercept. With the constant column s appended to X, G holds s^2 1 1^T more.
+// The bordered system [G 1; 1^T 0][a; b] = [f; 0] has 1^T a = 0, so s drops out:
+// its solution is that of the unpenalised intercept for every s, and rows are
+// dependent exactly when they are affinely dependent. With u = G^-1 1:
+//   b = u^T f / 1^T u,   a = G^-1 f - b u.
+// Dependents. X = [I; W] X_B, so X^+ y = X_B^+ f with f = [I; W]^+ y, the fitted
+// values on the basis: f = y_B + W^T (I + W W^T)^-1 (y_D - W y_B). Consistent
+// targets give f = y_B.
+// Shapes: L (r, r), W (d, r), right-hand sides (n, t). Cost of a solve 2 r^2 t.
+#pragma once
+
+#include <Eigen/Cholesky>
+#include <cmath>
+#include <utility>
+
+#include "triangular_factor.hpp"
+
+namespace minnorm {
+
+template <class S>
+class DualSystem {
+ public:
+  struct Solution {
+    Matrix<S> dual;                           // (r, t) on the basis
+    Eigen::Matrix<S, 1, Eigen::Dynamic> bias;  // (t), zero without intercept
+  };
+
+  DualSystem() = default;
+  DualSystem(TriangularFactor<S> factor, Indices basis, Indices dependents, Matrix<S> weights,
+             bool bordered)
+      : factor_(std::move(factor)),
+        basis_(std::move(basis)),
+        dependents_(std::move(dependents)),
+        weights_(std::move(weights)),
+        bordered_(bordered) {
+    finish();
+  }
+
+  const TriangularFactor<S>& factor() const { return factor_; }
+  const Indices& basis() const { return basis_; }
+  const Indices& dependents() const { return dependents_; }
+  const Matrix<S>& weights() const { return weights_; }
+  Index rank() const { return static_cast<Index>(basis_.size()); }
+  Index size() const { return rank() + static_cast<Index>(dependents_.size()); }
+  bool full_rank() const { return dependents_.empty(); }
+
+  // [I; W]^+ R: least-squares values on the basis.
+  Matrix<S> basis_values(const Matrix<S>& R) const {
+    Matrix<S> f = R(basis_, Eigen::all);
+    if (full_rank()) return f;
+    if (by_dependents()) {
+      const Matrix<S> gap = R(dependents_, Eigen::all) - weights_ * f;
+      f.noalias() += weights_.transpose() * normal_.solve(gap);
+      return f;
+    }
+    f.noalias() += weights_.transpose() * R(dependents_, Eigen::all);
+    return normal_.solve(f);
+  }
+
+  Solution solve(const Matrix<S>& R) const { return solve_basis(basis_values(R)); }
+
+  Solution solve_basis(Matrix<S> f) const {
+    Solution out;
+    out.bias.setZero(f.cols());
+    factor_.solve(f);
+    if (bordered_ && rank() > 0) {
+      out.bias = f.colwise().sum() / ones_sum_;
+      f.noalias() -= ones_ * out.bias;
+      f.rowwise() -= f.colwise().mean().eval();  // 1^T a = 0, to its last roundings
+    }
+    out.dual = std::move(f);
+    return out;
+  }
+
+  // ([I; W]^+)^T a: the least-norm dual coefficients of all n samples.
+  Matrix<S> spread(const Matrix<S>& a) const {
+    Matrix<S> all(size(), a.cols());
+    if (full_rank()) {
+      all(basis_, Eigen::all) = a;
+      return all;
+    }
+    Matrix<S> on_dependents, on_basis = a;
+    if (by_dependents()) {
+      on_dependents = normal_.solve(weights_ * a);
+      on_basis.noalias() -= weights_.transpose() * on_dependents;
+    } else {
+      on_basis = normal_.solve(a);
+      on_dependents = weights_ * on_basis;
+    }
+    all(basis_, Eigen::all) = on_basis;
+    all(dependents_, Eigen::all) = on_dependents;
+    return all;
+  }
+
+  // N e_i on the basis for each chosen sample, N the solution operator of
+  // `solve`: the direction in which leaving out sample i moves the model.
+  Solution influence(const Indices& samples) const {
+    Matrix<S> unit = Matrix<S>::Zero(size(), static_cast<Index>(samples.size()));
+    for (std::size_t j = 0; j < samples.size(); ++j)
+      unit(samples[j], static_cast<Index>(j)) = 1;
+    return solve(unit);
+  }
+
+  // Held-out residuals y_i - f_{-i}(x_i), from dual coefficients (r, t) and
+  // residuals R (n, t). Without i, theta moves by -e_i X^T N e_i: for a sample
+  // that no other can replace e_i = a_i / N_ii (Greville); for one with hat value
+  // h_i < 1, e_i = r_i / (1 - h_i). Cost r^3 / 3 + n r^2 with dependents.
+  Matrix<S> leave_one_out(const Matrix<S>& dual, const Matrix<S>& R) const {
+    const Index r = rank();
+    Matrix<S> held_out(size(), dual.cols());
+    Vector<S> diagonal = factor_.inverse().colwise().squaredNorm();
+    if (bordered_) diagonal -= ones_.cwiseAbs2() / ones_sum_;
+    Vector<S> reach = Vector<S>::Zero(r);
+    if (!full_rank()) reach = weights_.cwiseAbs().colwise().maxCoeff();
+    const S negligible = std::max(weight_tolerance(), weight_noise_);
+    Vector<S> gap;  // 1 - h of every sample
+    if (!full_rank()) gap = unit_minus_hat();
+    for (Index k = 0; k < r; ++k) {
+      const Index i = basis_[static_cast<std::size_t>(k)];
+      if (reach(k) <= negligible)
+        held_out.row(i) = dual.row(k) / diagonal(k);
+      else
+        held_out.row(i) = R.row(i) / gap(i);
+    }
+    for (const Index i : dependents_) held_out.row(i) = R.row(i) / gap(i);
+    return held_out;
+  }
+
+  // Erases samples (ascending). Basis rows leave the factor; dependents that need
+  // them (all dependents if `recheck`) leave the system and are returned, named by
+  // their new positions, to be examined again.
+  struct Erased {
+    Erasure how = Erasure::none;
+    Indices loose;
+  };
+  Erased erase(const Indices& samples, bool gram_is_accurate, bool recheck) {
+    Indices rows, renamed;
+    std::vector<char> gone(static_cast<std::size_t>(size()), 0);
+    for (const Index i : samples) gone[static_cast<std::size_t>(i)] = 1;
+    renamed.reserve(gone.size());
+    Index next = 0;
+    for (const char g : gone) renamed.push_back(g ? -1 : next++);
+    for (std::size_t k = 0; k < basis_.size(); ++k)
+      if (gone[static_cast<std::size_t>(basis_[k])]) rows.push_back(static_cast<Index>(k));
+
+    Erased out;
+    Indices kept_rows, kept_dependents, dependents;
+    for (std::size_t d = 0; d < dependents_.size(); ++d) {
+      const Index i = dependents_[d];
+      if (gone[static_cast<std::size_t>(i)]) continue;
+      bool loose = recheck;
+      for (const Index k : rows)
+        loose = loose || std::abs(weights_(static_cast<Index>(d), k)) > weight_tolerance();
+      if (loose) {
+        out.loose.push_back(renamed[static_cast<std::size_t>(i)]);
+      } else {
+        kept_dependents.push_back(static_cast<Index>(d));
+        dependents.push_back(renamed[static_cast<std::size_t>(i)]);
+      }
+    }
+    Indices basis;
+    for (std::size_t k = 0, f = 0; k < basis_.size(); ++k) {
+      if (f < rows.size() && rows[f] == static_cast<Index>(k)) {
+        ++f;
+      } else {
+        kept_rows.push_back(static_cast<Index>(k));
+        basis.push_back(renamed[static_cast<std::size_t>(basis_[k])]);
+      }
+    }
+    Matrix<S> weights = full_rank() ? Matrix<S>(0, static_cast<Index>(basis.size()))
+                                    : Matrix<S>(weights_(kept_dependents, kept_rows));
+    out.how = factor_.erase(rows, gram_is_accurate);
+    basis_.swap(basis);
+    dependents_.swap(dependents);
+    weights_.swap(weights);
+    return out;  // the caller calls finish()
+  }
+
+  // Candidates that were examined: `samples` join the basis with the new rows
+  // [L21 L22] of L, `dependents` do not, with weights on the grown basis.
+  struct Growth {
+    Indices samples, dependents;
+    Matrix<S> L21, L22, weights;
+  };
+  void grow(const Growth& growth) {
+    const Index m = static_cast<Index>(growth.samples.size()), d = weights_.rows();
+    const Index more = static_cast<Index>(growth.dependents.size());
+    Matrix<S> weights = Matrix<S>::Zero(d + more, rank() + m);
+    weights.topLeftCorner(d, rank()) = weights_;
+    weights.bottomRows(more) = growth.weights;
+    if (m > 0) factor_.append(growth.L21, growth.L22);
+    basis_.insert(basis_.end(), growth.samples.begin(), growth.samples.end());
+    dependents_.insert(dependents_.end(), growth.dependents.begin(), growth.dependents.end());
+    weights_.swap(weights);
+    finish();
+  }
+
+  // Recomputes what is derived from L and W; call after `erase`.
+  void finish() {
+    if (weights_.cols() != rank()) weights_.resize(0, rank());
+    if (bordered_) {
+      ones_.setOnes(rank());
+      factor_.solve(ones_);
+      ones_sum_ = ones_.sum();
+    }
+    if (full_rank()) return;
+    const Index k = by_dependents() ? weights_.rows() : weights_.cols();
+    Matrix<S> N = Matrix<S>::Identity(k, k);
+    if (by_dependents())
+      N.noalias() += weights_ * weights_.transpose();
+    else
+      N.noalias() += weights_.transpose() * weights_;
+    normal_.compute(N);
+    // W comes from solves with L: its rounding is of order eps cond(L).
+    const double cond = factor_.largest_singular_value() / factor_.smallest_singular_value();
+    const double noise = 64 * std::numeric_limits<S>::epsilon() * cond;
+    weight_noise_ = static_cast<S>(noise < 0.1 ? noise : 0.1);
+  }
+
+ private:
+  bool by_dependents() const { return weights_.rows() <= weights_.cols(); }
+  // Below this an entry of W is surely rounding; above it a row is examined again.
+  S weight_tolerance() const {
+    return std::sqrt(std::numeric_limits<S>::epsilon()) * S(1e-2);
+  }
+
+  // 1 - h_i, h the diagonal of [I; W] [I; W]^+, without cancellation for
+  // dependents: 1 - h_D is the diagonal of (I + W W^T)^-1; on the basis
+  // 1 - h_B is that of W^T (I + W W^T)^-1 W.
+  Vector<S> unit_minus_hat() const {
+    Vector<S> gap(size());
+    const Index r = rank();
+    Matrix<S> on_basis, on_dependents;
+    if (by_dependents()) {
+      Matrix<S> half = weights_;
+      normal_.matrixL().solveInPlace(half);
+      const Vector<S> basis_gap = half.colwise().squaredNorm();
+      Matrix<S> identity = Matrix<S>::Identity(weights_.rows(), weights_.rows());
+      normal_.matrixL().solveInPlace(identity);
+      const Vector<S> dependent_gap = identity.colwise().squaredNorm();
+      for (Index k = 0; k < r; ++k) gap(basis_[std::size_t(k)]) = basis_gap(k);
+      for (std::size_t d = 0; d < dependents_.size(); ++d)
+        gap(dependents_[d]) = dependent_gap(Index(d));
+      return gap;
+    }
+    Matrix<S> half = Matrix<S>::Identity(r, r);
+    normal_.matrixL().solveInPlace(half);
+    const Vector<S> hat_basis = half.colwise().squaredNorm();
+    const Matrix<S> image = half * weights_.transpose();
+    for (Index k = 0; k < r; ++k) gap(basis_[std::size_t(k)]) = 1 - hat_basis(k);
+    for (std::size_t d = 0; d < dependents_.size(); ++d)
+      gap(dependents_[d]) = 1 - image.col(Index(d)).squaredNorm();
+    return gap;
+  }
+
+  TriangularFactor<S> factor_;
+  Indices basis_, dependents_;
+  Matrix<S> weights_;
+  bool bordered_ = false;
+  Vector<S> ones_;
+  S ones_sum_ = 1, weight_noise_ = 0;
+  Eigen::LLT<Matrix<S>> normal_;
+};
+
+}  // namespace minnorm

@@ -1,0 +1,131 @@
+// GramMatrix: the kernel values of the retained samples among themselves.
+//
+// Invariant: symmetric; sample i has row and column slot(i). Owned, the slots in
+// use are 0 .. size()-1 and everything beyond is zero: a forgotten sample's row and
+// column are overwritten by those of the last slot, in O(n), and nothing is moved
+// otherwise. Shared (for a preview), the matrix is only read and slots are skipped.
+// Shapes: (n, n), with spare capacity. Cost: erase n k, append n^2 when it grows,
+// times n^2 t with one read of a triangle when t = 1.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "types.hpp"
+
+namespace minnorm {
+
+template <class S>
+class GramMatrix {
+ public:
+  GramMatrix() = default;
+  explicit GramMatrix(Matrix<S> K) : K_(std::make_shared<Matrix<S>>(std::move(K))) {
+    for (Index i = 0; i < K_->rows(); ++i) slot_.push_back(i);
+    slots_ = K_->rows();
+  }
+
+  Index size() const { return static_cast<Index>(slot_.size()); }
+  Index slots() const { return slots_; }
+
+  // (n, n) in the order of the samples; chosen rows and columns.
+  Matrix<S> ordered() const { return (*K_)(slot_, slot_); }
+  Matrix<S> block(const Indices& rows, const Indices& columns) const {
+    return (*K_)(places(rows), places(columns));
+  }
+  Vector<double> diagonal() const {
+    Vector<double> d(size());
+    for (Index i = 0; i < size(); ++i) {
+      const Index s = slot_[static_cast<std::size_t>(i)];
+      d(i) = static_cast<double>((*K_)(s, s));
+    }
+    return d;
+  }
+
+  // K_(all, samples) a, (n, t).
+  Matrix<S> times(const Indices& samples, const Matrix<S>& a) const {
+    Matrix<S> placed = Matrix<S>::Zero(slots_, a.cols());
+    for (std::size_t k = 0; k < samples.size(); ++k)
+      placed.row(slot_[static_cast<std::size_t>(samples[k])]) = a.row(static_cast<Index>(k));
+    Matrix<S> product(slots_, a.cols());
+    const auto view = K_->topLeftCorner(slots_, slots_);
+    if (a.cols() == 1)
+      product.col(0).noalias() = view.template selfadjointView<Eigen::Lower>() * placed.col(0);
+    else
+      product.noalias() = view * placed;
+    return product(slot_, Eigen::all);
+  }
+
+  // cross (m, n): values against the retained samples; own (m, m).
+  void append(const Matrix<S>& cross, const Matrix<S>& own) {
+    const Index m = own.rows(), n = slots_ + m;
+    auto target = K_;
+    if (n > K_->rows() || shared_) {
+      const Index capacity = std::max(n, slots_ + slots_ / 8);
+      target = std::make_shared<Matrix<S>>(Matrix<S>::Zero(capacity, capacity));
+      target->topLeftCorner(slots_, slots_) = K_->topLeftCorner(slots_, slots_);
+    }
+    for (Index i = 0; i < size(); ++i) {
+      const Index s = slot_[static_cast<std::size_t>(i)];
+      target->block(slots_, s, m, 1) = cross.col(i);
+      target->block(s, slots_, 1, m) = cross.col(i).transpose();
+    }
+    target->block(slots_, slots_, m, m) = own;
+    for (Index i = 0; i < m; ++i) slot_.push_back(slots_ + i);
+    K_ = std::move(target);
+    slots_ = n;
+    shared_ = false;
+  }
+
+  // Forgets samples (ascending, distinct).
+  void erase(const Indices& samples) {
+    Indices sample_of(static_cast<std::size_t>(slots_), -1);
+    for (std::size_t i = 0; i < slot_.size(); ++i)
+      sample_of[static_cast<std::size_t>(slot_[i])] = static_cast<Index>(i);
+    if (!shared_) {
+      Matrix<S>& K = *K_;
+      for (const Index sample : samples) {
+        const Index hole = slot_[static_cast<std::size_t>(sample)], last = --slots_;
+        if (hole != last) {
+          K.col(hole).head(last + 1) = K.col(last).head(last + 1);
+          K.row(hole).head(last + 1) = K.row(last).head(last + 1);
+          K(hole, hole) = K(last, last);
+          const Index moved = sample_of[static_cast<std::size_t>(last)];
+          sample_of[static_cast<std::size_t>(hole)] = moved;
+          slot_[static_cast<std::size_t>(moved)] = hole;
+        }
+        K.col(last).head(last + 1).setZero();
+        K.row(last).head(last + 1).setZero();
+      }
+    }
+    std::size_t f = 0, kept = 0;
+    for (std::size_t i = 0; i < slot_.size(); ++i) {
+      if (f < samples.size() && samples[f] == static_cast<Index>(i))
+        ++f;
+      else
+        slot_[kept++] = slot_[i];
+    }
+    slot_.resize(kept);
+  }
+
+  // The same matrix, read only.
+  GramMatrix borrowed() const {
+    GramMatrix other = *this;
+    other.shared_ = true;
+    return other;
+  }
+
+ private:
+  Indices places(const Indices& samples) const {
+    Indices out;
+    out.reserve(samples.size());
+    for (const Index i : samples) out.push_back(slot_[static_cast<std::size_t>(i)]);
+    return out;
+  }
+
+  std::shared_ptr<Matrix<S>> K_ = std::make_shared<Matrix<S>>();
+  Indices slot_;
+  Index slots_ = 0;
+  bool shared_ = false;
+};
+
+}  // namespace minnorm

@@ -1,0 +1,220 @@
+// The factor, the solution and the certificate of a kernel model from its Gram
+// matrix K, taken as evaluated: K in working precision is the definition of the
+// problem, so no rounding of the kernel function enters the bounds.
+//
+// K is scaled by a power of two. f(x) = sum_B a_b k(x_b, x).
+#pragma once
+
+#include <string>
+
+#include "certificate.hpp"
+#include "dual_system.hpp"
+#include "gram_matrix.hpp"
+#include "independent_rows.hpp"
+#include "linear_solution.hpp"
+#include "singular_value_bounds.hpp"
+
+namespace minnorm::detail {
+
+template <class S>
+struct KernelProblem {
+  const GramMatrix<S>& K;
+  const RowMatrix<S>& targets;
+  const DualSystem<S>& system;
+  double alpha;   // scaled
+  double lambda;  // proved lower bound on lambda_min(K_BB + alpha I), scaled
+  double scale;   // K here is the user's times this
+};
+
+template <class S>
+struct KernelSolution {
+  Matrix<S> dual;       // (r, t)
+  Matrix<S> residual;   // (n, t)
+  double y_scale = 1;
+  int refinements = 0;
+};
+
+template <class S>
+struct KernelFactorization {
+  DualSystem<S> system;
+  double lambda = 0;
+  std::string method;
+};
+
+inline NotPositiveDefiniteError not_positive_definite(double found, double size) {
+  return NotPositiveDefiniteError(
+      "kernel matrix: expected positive semidefinite, got an eigenvalue near " +
+      std::to_string(found / size) +
+      " of the largest; increase alpha, or change the kernel or its parameters "
+      "(a polynomial needs gamma > 0 and coef0 >= 0; a precomputed matrix must be a Gram matrix)");
+}
+
+// Relative to lambda_max. The factorisation runs in double, so for float data it
+// is the rounding of the kernel values, not n of them, that hides an eigenvalue.
+template <class S>
+double rank_tolerance_of_kernel(Index n) {
+  return std::max(static_cast<double>(n) * std::numeric_limits<double>::epsilon(),
+                  8 * static_cast<double>(std::numeric_limits<S>::epsilon()));
+}
+
+// Cholesky of K + alpha I; where it breaks down without a ridge, pivoted Cholesky
+// separates dependent samples (rank_tolerance_of_kernel) from a kernel that is
+// not positive semidefinite. n^3 / 3 flops, twice with the proof of lambda.
+template <class S>
+KernelFactorization<S> factorize_kernel(const GramMatrix<S>& K, double alpha) {
+  const Index n = K.size();
+  Matrix<double> G = K.ordered().template cast<double>();
+  G.diagonal().array() += alpha;
+  const double rounding = std::numeric_limits<double>::epsilon() * G.diagonal().cwiseAbs().sum();
+  const double error = alpha > 0 ? rounding : 0;
+  KernelFactorization<S> out;
+  TriangularFactor<double> factor;
+  Indices all(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
+  if (TriangularFactor<double>::from_gram(G, factor)) {
+    const double smallest = factor.smallest_singular_value(),
+                 largest = factor.largest_singular_value();
+    if (alpha > 0 || smallest * smallest > 2 * rank_tolerance_of_kernel<S>(n) * largest * largest) {
+      out.lambda = smallest_eigenvalue_of_gram(G, smallest * smallest, error);
+      out.method = "cholesky";
+      out.system = DualSystem<S>(TriangularFactor<S>(Matrix<S>(factor.matrix().template cast<S>())),
+                                 all, {}, Matrix<S>(0, n), false);
+      return out;
+    }
+  }
+  double largest = G.diagonal().maxCoeff();
+  {
+    Vector<double> x = Vector<double>::Ones(n);
+    for (int step = 0; step < 8 && x.norm() > 0; ++step) {
+      x = G.selfadjointView<Eigen::Lower>() * (x / x.norm()).eval();
+      largest = std::max(largest, x.norm());
+    }
+  }
+  const double tolerance = rank_tolerance_of_kernel<S>(n) * largest;
+  const double lowest = G.diagonal().minCoeff();
+  if (alpha > 0 || !(lowest >= -tolerance)) throw not_positive_definite(lowest, largest);
+  IndependentRows chosen = independent_rows_of_gram(G, tolerance);
+  // What pivoting leaves of a semidefinite matrix is at most the last pivot on the
+  // diagonal and, by Cauchy-Schwarz, off it; rounding adds n eps lambda_max.
+  if (chosen.defect > 4 * tolerance) throw not_positive_definite(-chosen.defect, largest);
+  const auto middle = chosen.order.begin() + chosen.rank;
+  const Indices basis(chosen.order.begin(), middle), rest(middle, chosen.order.end());
+  const TriangularFactor<double> L(std::move(chosen.L));
+  const double smallest = L.smallest_singular_value();
+  out.lambda =
+      smallest_eigenvalue_of_gram(G.selfadjointView<Eigen::Lower>().toDenseMatrix()(basis, basis), smallest * smallest, error);
+  out.method = "pivoted-cholesky";
+  out.system = DualSystem<S>(TriangularFactor<S>(Matrix<S>(L.matrix().template cast<S>())), basis,
+                             rest, chosen.W.template cast<S>(), false);
+  return out;
+}
+
+template <class S>
+KernelSolution<S> solve_kernel(const KernelProblem<S>& problem) {
+  const auto& system = problem.system;
+  const Index n = system.size(), t = problem.targets.cols();
+  KernelSolution<S> out;
+  out.y_scale = unit_scale(problem.targets);
+  const Matrix<S> Y = problem.targets * static_cast<S>(out.y_scale);
+  const S alpha = static_cast<S>(problem.alpha);
+  const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
+  const double trace = problem.K.diagonal().sum();
+
+  out.dual = Matrix<S>::Zero(system.rank(), t);
+  out.residual = Y;
+  const auto unmet = [&](const KernelSolution<S>& s) {
+    Matrix<S> f = system.basis_values(s.residual);
+    if (alpha > 0) f -= alpha * s.dual;
+    return f;
+  };
+  const auto step = [&](KernelSolution<S>& s, Matrix<S> f) {
+    s.dual += system.solve_basis(std::move(f)).dual;
+    s.residual = Y - problem.K.times(system.basis(), s.dual);
+  };
+  step(out, unmet(out));
+  for (; out.refinements < 3; ++out.refinements) {
+    Matrix<S> f = unmet(out);
+    bool settled = true;
+    for (Index k = 0; k < t; ++k)
+      settled = settled && column_norm<S>(f, k) <=
+                               4 * eps * (trace / std::sqrt(double(n)) * column_norm<S>(out.dual, k) +
+                                          column_norm<S>(Y, k));
+    if (settled) break;
+    KernelSolution<S> better = out;
+    const double before = f.template cast<double>().norm();
+    step(better, std::move(f));
+    if (!(unmet(better).template cast<double>().norm() < before)) break;
+    better.refinements = out.refinements;
+    out = std::move(better);
+  }
+  return out;
+}
+
+template <class S>
+Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& solution) {
+  const auto& system = problem.system;
+  const Matrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
+  const double depth = static_cast<double>(problem.K.slots()) + 3;
+  const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
+  const Vector<double> root = problem.K.diagonal().cwiseMax(0.0).cwiseSqrt();
+  const double trace = root.squaredNorm();
+
+  Certificate c;
+  c.rank = system.rank();
+  c.n_retained = system.size();
+  c.refinement_steps = solution.refinements;
+  c.interpolates = problem.alpha == 0;
+  double bound = 0;
+  for (Index k = 0; k < Y.cols(); ++k) {
+    const Vector<double> residual = solution.residual.col(k).template cast<double>();
+    const Vector<double> dual = solution.dual.col(k).template cast<double>();
+    // |K_ij| <= sqrt(K_ii K_jj): (|K| |a|)_i is at most root(i) sum_j root(j) |a_j|.
+    double reach = 0;
+    for (Index j = 0; j < system.rank(); ++j)
+      reach += root(system.basis()[static_cast<std::size_t>(j)]) * std::abs(dual(j));
+    const double targets = Y.col(k).template cast<double>().norm();
+    const double size = std::sqrt(trace) * reach + targets;
+    const double evaluation = gamma<S>(depth) * size * (1 + 1e-10);
+    const double norm = residual.norm();
+    c.residual = std::max(c.residual, norm);
+    c.interpolates = c.interpolates && norm <= 100 * eps * size;
+    double output;
+    if (problem.alpha > 0) {
+      Vector<double> gap = residual;
+      for (Index j = 0; j < system.rank(); ++j)
+        gap(system.basis()[static_cast<std::size_t>(j)]) -= problem.alpha * dual(j);
+      output = (gap.norm() + evaluation + gamma<double>(2) * problem.alpha * dual.norm()) *
+               ridge_amplification(problem.lambda, problem.alpha);
+    } else {
+      const double root_lambda = std::sqrt(problem.lambda);
+      output = system.rank() == 0 ? 0  // K = 0, f = 0 = f*
+                                  : divided(norm + evaluation, root_lambda);
+      if (system.rank() > 0 && !system.full_rank() && norm > evaluation) {
+        // Least squares: with g = (K r)_B the distance is at most |g| / lambda^(3/2),
+        // since K_BB (a - a*) = (I + W^T W)^-1 K_BB^-1 g.
+        Indices all(static_cast<std::size_t>(system.size()));
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
+        const Matrix<S> r = solution.residual.col(k);
+        const Matrix<S> Kr = problem.K.times(all, r);
+        const Matrix<S> g = Kr(system.basis(), Eigen::all);
+        double weight = 0;
+        for (Index i = 0; i < system.size(); ++i) weight += root(i) * std::abs(residual(i));
+        const double gradient = column_norm<S>(g, 0) + gamma<S>(depth) * std::sqrt(trace) * weight;
+        output = std::min(output, divided(gradient, problem.lambda * root_lambda) +
+                                      divided(evaluation, root_lambda));
+      }
+    }
+    bound = std::isnan(output) ? std::numeric_limits<double>::infinity()
+                               : std::max(bound, output);
+  }
+  // |f|_H^2 = a^T K a: with K scaled by c and y by d, |f|_H = |f'|_H sqrt(c) / d.
+  const double to_user = 1 / solution.y_scale;
+  c.residual *= to_user;
+  c.parameter_error_bound = bound * std::sqrt(problem.scale) * to_user * (1 + 1e-10);
+  c.prediction_error_bound = c.parameter_error_bound;
+  c.sigma_min_bound = problem.lambda / problem.scale;
+  c.condition_bound = divided(trace + problem.alpha, problem.lambda);
+  return c;
+}
+
+}  // namespace minnorm::detail

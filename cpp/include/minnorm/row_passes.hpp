@@ -1,0 +1,175 @@
+// The passes over the rows X (n, p) of a linear model. Each reads X once, by
+// panels of columns that stay in cache, and has a known summation depth: the
+// number of roundings in sequence behind one result, which the certificate needs.
+//
+// X enters scaled by a power of two, exactly; with `offset` s > 0 a constant
+// column s is appended (the bordered system of dual_system.hpp).
+// Threads: none. No function copies X; a panel is (n, panel_width).
+#pragma once
+
+#include <Eigen/Core>
+#include <cmath>
+
+#include "rows.hpp"
+
+namespace minnorm {
+
+// How the rows enter: X * scale, augmented by the column `offset` if positive.
+struct RowScaling {
+  double scale = 1;
+  double offset = 0;
+
+  Index augmented(Index p) const { return p + (offset > 0 ? 1 : 0); }
+};
+
+namespace detail {
+
+inline constexpr Index panel_columns = 256;
+
+// Panel of columns [first, first + width) of the chosen rows, scaled, as (m, w).
+template <class T, class S>
+void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index first,
+                  RowMatrix<T>& panel, Index width) {
+  const Index m = static_cast<Index>(samples.size()), p = X.cols();
+  const Index from_rows = std::min(width, p - first);
+  panel.resize(m, width);
+  const T scale = static_cast<T>(how.scale);
+  for (Index i = 0; i < m; ++i) {
+    const S* row = X.row(samples[static_cast<std::size_t>(i)]) + first;
+    panel.row(i).head(from_rows) =
+        Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(row, from_rows).template cast<T>() *
+        scale;
+    if (from_rows < width) panel(i, width - 1) = static_cast<T>(how.offset);
+  }
+}
+
+// Calls f(panel, first) over the augmented columns of the chosen rows.
+template <class T, class S, class F>
+void for_each_panel(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index width,
+                    F f) {
+  RowMatrix<T> panel;
+  const Index columns = how.augmented(X.cols());
+  for (Index first = 0; first < columns; first += width) {
+    const Index w = std::min(width, columns - first);
+    gather_panel<T, S>(X, samples, how, first, panel, w);
+    f(panel, first);
+  }
+}
+
+inline double gram_depth(Index p) {
+  return static_cast<double>(std::min(p, panel_columns)) +
+         std::ceil(static_cast<double>(p) / panel_columns) + 2;
+}
+
+// G = X X^T, lower triangle, accumulated in double. n^2 p flops.
+template <class S>
+Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& how) {
+  const Index n = static_cast<Index>(samples.size());
+  Matrix<double> G = Matrix<double>::Zero(n, n);
+  for_each_panel<double, S>(X, samples, how, panel_columns,
+                            [&](const RowMatrix<double>& panel, Index) {
+                              G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+                            });
+  return G;
+}
+
+// A (m, n) = X_a X_b^T in double. 2 m n p flops.
+template <class S>
+Matrix<double> cross_gram(const Rows<S>& X, const Indices& a, const Indices& b,
+                          const RowScaling& how) {
+  Matrix<double> A = Matrix<double>::Zero(Index(a.size()), Index(b.size()));
+  RowMatrix<double> other;
+  for_each_panel<double, S>(X, b, how, panel_columns,
+                            [&](const RowMatrix<double>& panel, Index first) {
+                              gather_panel<double, S>(X, a, how, first, other, panel.cols());
+                              A.noalias() += other * panel.transpose();
+                            });
+  return A;
+}
+
+// Roundings in sequence of `combine` and of the dot products in `residual`.
+inline constexpr Index lanes = 16, group = 8, groups = 8, pass_columns = 512;
+inline double combine_depth(Index n) {
+  return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
+}
+inline double residual_depth(Index p) {
+  return std::ceil(static_cast<double>(std::min(p, pass_columns)) / lanes) + 5 +
+         std::ceil(static_cast<double>(p) / pass_columns) + 3;
+}
+
+// Sum of a(i) x_i over `count` rows into t (w), group by group.
+template <class S>
+void combine_panel(const S* const* rows, Index first, Index w, const S* a, Index count, S* t,
+                   Vector<S>& partial) {
+  using Segment = Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>;
+  Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>> sum(t, w);
+  auto part = partial.head(w).array();
+  const auto x = [&](Index i) { return Segment(rows[i] + first, w); };
+  for (Index i = 0; i < count; i += group * groups) {
+    const Index end = std::min(count, i + group * groups);
+    Index r = i;
+    part.setZero();
+    for (; r + group <= end; r += group)
+      part += ((a[r] * x(r) + a[r + 1] * x(r + 1)) + (a[r + 2] * x(r + 2) + a[r + 3] * x(r + 3))) +
+              ((a[r + 4] * x(r + 4) + a[r + 5] * x(r + 5)) +
+               (a[r + 6] * x(r + 6) + a[r + 7] * x(r + 7)));
+    for (; r < end; ++r) part += a[r] * x(r);
+    sum += part;
+  }
+}
+
+template <class S>
+S dot(const S* x, const S* y, Index w) {
+  Eigen::Array<S, lanes, 1> sum = Eigen::Array<S, lanes, 1>::Zero();
+  Index j = 0;
+  for (; j + lanes <= w; j += lanes)
+    sum += Eigen::Map<const Eigen::Array<S, lanes, 1>>(x + j) *
+           Eigen::Map<const Eigen::Array<S, lanes, 1>>(y + j);
+  for (; j < w; ++j) sum(j % lanes) += x[j] * y[j];
+  return sum.sum();
+}
+
+// theta (t, p) += scale A^T X and at once R (n, t) -= scale X theta: a panel of
+// theta is finished, then used while its part of X is in cache. A (m, t) weighs
+// the rows `combined`; the residual is taken on all rows. 4 n p t flops.
+template <class S>
+void fused_pass(const Rows<S>& X, const Indices& combined, const Matrix<S>& A, double scale,
+                RowMatrix<S>& theta, Matrix<S>& R) {
+  const Index n = X.size(), m = static_cast<Index>(combined.size()), t = A.cols();
+  const S s = static_cast<S>(scale);
+  std::vector<const S*> in(static_cast<std::size_t>(m)), all(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < in.size(); ++i) in[i] = X.row(combined[i]);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = X.row(static_cast<Index>(i));
+  Vector<S> partial(pass_columns), sum(pass_columns);
+  for (Index first = 0; first < X.cols(); first += pass_columns) {
+    const Index w = std::min(pass_columns, X.cols() - first);
+    for (Index k = 0; k < t; ++k) {
+      sum.setZero();
+      combine_panel<S>(in.data(), first, w, A.col(k).data(), m, sum.data(), partial);
+      theta.row(k).segment(first, w) += s * sum.head(w).transpose();
+    }
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < t; ++k)
+        R(i, k) -= s * dot<S>(all[static_cast<std::size_t>(i)] + first, &theta(k, first), w);
+  }
+}
+
+// C (t, p) = scale A^T X over all rows: the first half of the fused pass alone.
+template <class S>
+RowMatrix<S> combine_rows(const Rows<S>& X, const Indices& combined, const Matrix<S>& A,
+                          double scale) {
+  const Index m = static_cast<Index>(combined.size()), t = A.cols();
+  std::vector<const S*> in(static_cast<std::size_t>(m));
+  for (std::size_t i = 0; i < in.size(); ++i) in[i] = X.row(combined[i]);
+  RowMatrix<S> C = RowMatrix<S>::Zero(t, X.cols());
+  Vector<S> partial(pass_columns);
+  for (Index first = 0; first < X.cols(); first += pass_columns) {
+    const Index w = std::min(pass_columns, X.cols() - first);
+    for (Index k = 0; k < t; ++k)
+      combine_panel<S>(in.data(), first, w, A.col(k).data(), m, &C(k, first), partial);
+  }
+  return C * static_cast<S>(scale);
+}
+
+}  // namespace detail
+}  // namespace minnorm

@@ -1,0 +1,93 @@
+"""Exact deletion of training samples from minimum-norm linear and kernel models.
+
+``import minnorm`` loads nothing else: each public name is imported on first use, so that the
+command line answers at once and no optional dependency is touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .certificate import Certificate
+    from .classifier import KernelInterpolatorClassifier, LinearInterpolatorClassifier
+    from .errors import (
+        BackendError,
+        InputError,
+        MinnormError,
+        NotPositiveDefiniteError,
+        RankError,
+        ShapeError,
+        UnknownSampleError,
+    )
+    from .kernel import KernelInterpolator
+    from .leave_one_out import LeaveOneOut
+    from .linear import LinearInterpolator
+    from .preview import Preview
+    from .projection import unlearn_linear
+
+    __version__: str
+
+# Public name -> the module that defines it.
+_HOME = {
+    "BackendError": "errors",
+    "Certificate": "certificate",
+    "InputError": "errors",
+    "KernelInterpolator": "kernel",
+    "KernelInterpolatorClassifier": "classifier",
+    "LeaveOneOut": "leave_one_out",
+    "LinearInterpolator": "linear",
+    "LinearInterpolatorClassifier": "classifier",
+    "MinnormError": "errors",
+    "NotPositiveDefiniteError": "errors",
+    "Preview": "preview",
+    "RankError": "errors",
+    "ShapeError": "errors",
+    "UnknownSampleError": "errors",
+    "unlearn_linear": "projection",
+}
+
+__all__ = [
+    "BackendError",
+    "Certificate",
+    "InputError",
+    "KernelInterpolator",
+    "KernelInterpolatorClassifier",
+    "LeaveOneOut",
+    "LinearInterpolator",
+    "LinearInterpolatorClassifier",
+    "MinnormError",
+    "NotPositiveDefiniteError",
+    "Preview",
+    "RankError",
+    "ShapeError",
+    "UnknownSampleError",
+    "__version__",
+    "unlearn_linear",
+]
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("minnorm")
+    except metadata.PackageNotFoundError:
+        # A source tree on the path has no metadata; a local version label sorts below any release.
+        return "0+not.installed"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
