@@ -7,13 +7,20 @@ namespace minnorm::python {
 
 inline const char* name_of(KernelType type) {
   switch (type) {
-    case KernelType::linear: return "linear";
-    case KernelType::rbf: return "rbf";
-    case KernelType::laplacian: return "laplacian";
-    case KernelType::polynomial: return "polynomial";
-    case KernelType::matern32: return "matern32";
-    case KernelType::matern52: return "matern52";
-    default: return "precomputed";
+    case KernelType::linear:
+      return "linear";
+    case KernelType::rbf:
+      return "rbf";
+    case KernelType::laplacian:
+      return "laplacian";
+    case KernelType::polynomial:
+      return "polynomial";
+    case KernelType::matern32:
+      return "matern32";
+    case KernelType::matern52:
+      return "matern52";
+    default:
+      return "precomputed";
   }
 }
 
@@ -93,73 +100,85 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
            py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("kernel"),
            py::arg("gamma"), py::arg("degree"), py::arg("coef0"), py::arg("alpha"),
            py::arg("owns_rows"))
-      .def_property_readonly("n_samples",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
-      .def_property_readonly("n_features",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
-      .def_property_readonly("n_targets",
-                             [](const Core& c) {
-                               return c.read([](const Model& m) { return m.samples().targets().cols(); });
-                             })
-      .def_property_readonly("rank",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
+      .def_property_readonly(
+          "n_samples",
+          [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
+      .def_property_readonly(
+          "n_features",
+          [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
+      .def_property_readonly(
+          "n_targets",
+          [](const Core& c) {
+            return c.read([](const Model& m) { return m.samples().targets().cols(); });
+          })
+      .def_property_readonly(
+          "rank", [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
       .def_property_readonly("dtype", [](const Core&) { return py::dtype::of<S>(); })
       .def_property_readonly("backend", [](const Core&) { return "native"; })
-      .def_property_readonly("handles",
-                             [](const Core& c) {
-                               return integers(c.read([](const Model& m) { return m.samples().handles(); }));
-                             })
+      .def_property_readonly(
+          "handles",
+          [](const Core& c) {
+            return integers(c.read([](const Model& m) { return m.samples().handles(); }));
+          })
       .def_property_readonly("targets",
                              [](const Core& c) {
                                return c.read([](const Model& m) { return m.samples().targets(); });
                              })
-      .def_property_readonly("dual_coef",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
-      .def_property_readonly("certificate",
-                             [](const Core& c) {
-                               return to_dict(c.read([](const Model& m) { return m.certificate(); }));
-                             })
-      .def("predict",
-           [](const Core& c, const Array<S>& Z) {
-             const auto values = matrix<S>(Z, "X");
-             return c.read([&](const Model& m) { return m.predict(values); });
-           },
-           py::arg("Z").noconvert())
-      .def("forget",
-           [](Core& c, const Handles& gone) {
-             c.change([which = handles(gone)](Model& m) { m.forget(which); });
-           },
-           py::arg("handles").noconvert())
-      .def("learn",
-           [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
-             const auto values = matrix<S>(X, "X");
-             const auto targets = matrix<S>(Y, "Y");
-             auto held = block<S>(X, owns_rows);
-             return integers(c.change([&](Model& m) {
-               if (m.precomputed()) return m.learn_precomputed(values, targets);
-               // A model that owns its rows must own these too.
-               if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(values);
-               return m.learn(std::move(held), values.cols(), targets);
-             }));
-           },
-           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
-      .def("set_targets",
-           [](Core& c, const Array<S>& Y) {
-             const auto targets = matrix<S>(Y, "Y");
-             c.change([&](Model& m) { m.set_targets(targets); });
-           },
-           py::arg("Y").noconvert())
-      .def("preview",
-           [](const Core& c, const Handles& gone) {
-             return Core(c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
-           },
-           py::arg("handles").noconvert())
+      .def_property_readonly(
+          "dual_coef",
+          [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
+      .def_property_readonly(
+          "certificate",
+          [](const Core& c) {
+            return to_dict(c.read([](const Model& m) { return m.certificate(); }));
+          })
+      .def(
+          "predict",
+          [](const Core& c, const Array<S>& Z) {
+            const auto values = matrix<S>(Z, "X");
+            return c.read([&](const Model& m) { return m.predict(values); });
+          },
+          py::arg("Z").noconvert())
+      .def(
+          "forget",
+          [](Core& c, const Handles& gone) {
+            c.change([which = handles(gone)](Model& m) { m.forget(which); });
+          },
+          py::arg("handles").noconvert())
+      .def(
+          "learn",
+          [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
+            const auto values = matrix<S>(X, "X");
+            const auto targets = matrix<S>(Y, "Y");
+            auto held = block<S>(X, owns_rows);
+            return integers(c.change([&](Model& m) {
+              if (m.precomputed()) return m.learn_precomputed(values, targets);
+              // A model that owns its rows must own these too.
+              if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(values);
+              return m.learn(std::move(held), values.cols(), targets);
+            }));
+          },
+          py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
+      .def(
+          "set_targets",
+          [](Core& c, const Array<S>& Y) {
+            const auto targets = matrix<S>(Y, "Y");
+            c.change([&](Model& m) { m.set_targets(targets); });
+          },
+          py::arg("Y").noconvert())
+      .def(
+          "preview",
+          [](const Core& c, const Handles& gone) {
+            return Core(
+                c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
+          },
+          py::arg("handles").noconvert())
       .def("leave_one_out",
            [](const Core& c) { return c.read([](const Model& m) { return m.leave_one_out(); }); })
-      .def("state", [](const Core& c) {
-        return kernel_state<S>(c.read([](const Model& m) { return m; }));
-      })
-      .def_static("from_state", [](const py::dict& state) { return Core(kernel_from_state<S>(state)); });
+      .def("state",
+           [](const Core& c) { return kernel_state<S>(c.read([](const Model& m) { return m; })); })
+      .def_static("from_state",
+                  [](const py::dict& state) { return Core(kernel_from_state<S>(state)); });
 }
 
 }  // namespace minnorm::python

@@ -9,8 +9,8 @@ template <class S>
 void bind_kernels(py::module_& module) {
   module.def(
       "kernel_matrix",
-      [](const Array<S>& X, const Array<S>& Z, const std::string& name, double gamma,
-         double degree, double coef0) {
+      [](const Array<S>& X, const Array<S>& Z, const std::string& name, double gamma, double degree,
+         double coef0) {
         const Kernel kernel{kernel_type(name), gamma, degree, coef0};
         require_valid(kernel);
         const auto A = matrix<S>(X, "X"), B = matrix<S>(Z, "Z");

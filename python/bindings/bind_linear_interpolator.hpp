@@ -14,9 +14,12 @@ inline FactorizationChoice factorization_choice(const std::string& name) {
 
 inline const char* name_of(FactorizationChoice choice) {
   switch (choice) {
-    case FactorizationChoice::cholesky: return "cholesky";
-    case FactorizationChoice::qr: return "qr";
-    default: return "auto";
+    case FactorizationChoice::cholesky:
+      return "cholesky";
+    case FactorizationChoice::qr:
+      return "qr";
+    default:
+      return "auto";
   }
 }
 
@@ -80,84 +83,99 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
              }
              return Core(std::move(model));
            }),
-           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(),
-           py::arg("owns_rows"), py::arg("alpha"), py::arg("fit_intercept"),
-           py::arg("factorization"))
-      .def_property_readonly("n_samples",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
-      .def_property_readonly("n_features",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
-      .def_property_readonly("n_targets",
-                             [](const Core& c) {
-                               return c.read([](const Model& m) { return m.samples().targets().cols(); });
-                             })
-      .def_property_readonly("rank",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
+           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("owns_rows"),
+           py::arg("alpha"), py::arg("fit_intercept"), py::arg("factorization"))
+      .def_property_readonly(
+          "n_samples",
+          [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
+      .def_property_readonly(
+          "n_features",
+          [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
+      .def_property_readonly(
+          "n_targets",
+          [](const Core& c) {
+            return c.read([](const Model& m) { return m.samples().targets().cols(); });
+          })
+      .def_property_readonly(
+          "rank", [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
       .def_property_readonly("dtype", [](const Core&) { return py::dtype::of<S>(); })
       .def_property_readonly("backend", [](const Core&) { return "native"; })
-      .def_property_readonly("handles",
-                             [](const Core& c) {
-                               return integers(c.read([](const Model& m) { return m.samples().handles(); }));
-                             })
+      .def_property_readonly(
+          "handles",
+          [](const Core& c) {
+            return integers(c.read([](const Model& m) { return m.samples().handles(); }));
+          })
       .def_property_readonly("targets",
                              [](const Core& c) {
                                return c.read([](const Model& m) { return m.samples().targets(); });
                              })
-      .def_property_readonly("coef",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.coef(); }); })
-      .def_property_readonly("intercept",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.intercept(); }); })
-      .def_property_readonly("dual_coef",
-                             [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
-      .def_property_readonly("certificate",
-                             [](const Core& c) {
-                               return to_dict(c.read([](const Model& m) { return m.certificate(); }));
-                             })
-      .def("forget",
-           [](Core& c, const Handles& gone) {
-             c.change([which = handles(gone)](Model& m) { m.forget(which); });
-           },
-           py::arg("handles").noconvert())
-      .def("learn",
-           [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
-             const auto rows = matrix<S>(X, "X");
-             const auto targets = matrix<S>(Y, "Y");
-             auto held = block<S>(X, owns_rows);
-             return integers(c.change([&](Model& m) {
-               // A model that owns its rows must own these too.
-               if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(rows);
-               return m.learn(std::move(held), rows.cols(), targets);
-             }));
-           },
-           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
-      .def("set_targets",
-           [](Core& c, const Array<S>& Y) {
-             const auto targets = matrix<S>(Y, "Y");
-             c.change([&](Model& m) { m.set_targets(targets); });
-           },
-           py::arg("Y").noconvert())
-      .def("preview",
-           [](const Core& c, const Handles& gone) {
-             return Core(c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
-           },
-           py::arg("handles").noconvert())
+      .def_property_readonly(
+          "coef", [](const Core& c) { return c.read([](const Model& m) { return m.coef(); }); })
+      .def_property_readonly(
+          "intercept",
+          [](const Core& c) { return c.read([](const Model& m) { return m.intercept(); }); })
+      .def_property_readonly(
+          "dual_coef",
+          [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
+      .def_property_readonly(
+          "certificate",
+          [](const Core& c) {
+            return to_dict(c.read([](const Model& m) { return m.certificate(); }));
+          })
+      .def(
+          "forget",
+          [](Core& c, const Handles& gone) {
+            c.change([which = handles(gone)](Model& m) { m.forget(which); });
+          },
+          py::arg("handles").noconvert())
+      .def(
+          "learn",
+          [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
+            const auto rows = matrix<S>(X, "X");
+            const auto targets = matrix<S>(Y, "Y");
+            auto held = block<S>(X, owns_rows);
+            return integers(c.change([&](Model& m) {
+              // A model that owns its rows must own these too.
+              if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(rows);
+              return m.learn(std::move(held), rows.cols(), targets);
+            }));
+          },
+          py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
+      .def(
+          "set_targets",
+          [](Core& c, const Array<S>& Y) {
+            const auto targets = matrix<S>(Y, "Y");
+            c.change([&](Model& m) { m.set_targets(targets); });
+          },
+          py::arg("Y").noconvert())
+      .def(
+          "preview",
+          [](const Core& c, const Handles& gone) {
+            return Core(
+                c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
+          },
+          py::arg("handles").noconvert())
       .def("leave_one_out",
            [](const Core& c) { return c.read([](const Model& m) { return m.leave_one_out(); }); })
-      .def("influence",
-           [](const Core& c, const Handles& positions) {
-             return c.read([which = indices(positions)](const Model& m) { return m.influence(which).coef; });
-           },
-           py::arg("positions").noconvert())
-      .def("influence_intercept",
-           [](const Core& c, const Handles& positions) {
-             return c.read(
-                 [which = indices(positions)](const Model& m) { return m.influence_intercept(which); });
-           },
-           py::arg("positions").noconvert())
-      .def("state", [](const Core& c) {
-        return linear_state<S>(c.read([](const Model& m) { return m; }));
-      })
-      .def_static("from_state", [](const py::dict& state) { return Core(linear_from_state<S>(state)); });
+      .def(
+          "influence",
+          [](const Core& c, const Handles& positions) {
+            return c.read(
+                [which = indices(positions)](const Model& m) { return m.influence(which).coef; });
+          },
+          py::arg("positions").noconvert())
+      .def(
+          "influence_intercept",
+          [](const Core& c, const Handles& positions) {
+            return c.read([which = indices(positions)](const Model& m) {
+              return m.influence_intercept(which);
+            });
+          },
+          py::arg("positions").noconvert())
+      .def("state",
+           [](const Core& c) { return linear_state<S>(c.read([](const Model& m) { return m; })); })
+      .def_static("from_state",
+                  [](const py::dict& state) { return Core(linear_from_state<S>(state)); });
 }
 
 }  // namespace minnorm::python

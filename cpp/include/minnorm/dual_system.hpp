@@ -27,7 +27,7 @@ template <class S>
 class DualSystem {
  public:
   struct Solution {
-    Matrix<S> dual;                           // (r, t) on the basis
+    Matrix<S> dual;                            // (r, t) on the basis
     Eigen::Matrix<S, 1, Eigen::Dynamic> bias;  // (t), zero without intercept
   };
 
@@ -102,8 +102,7 @@ class DualSystem {
   // `solve`: the direction in which leaving out sample i moves the model.
   Solution influence(const Indices& samples) const {
     Matrix<S> unit = Matrix<S>::Zero(size(), static_cast<Index>(samples.size()));
-    for (std::size_t j = 0; j < samples.size(); ++j)
-      unit(samples[j], static_cast<Index>(j)) = 1;
+    for (std::size_t j = 0; j < samples.size(); ++j) unit(samples[j], static_cast<Index>(j)) = 1;
     return solve(unit);
   }
 
@@ -133,8 +132,9 @@ class DualSystem {
   }
 
   // Erases samples (ascending). Basis rows leave the factor; dependents that need
-  // them (all dependents if `recheck`) leave the system and are returned, named by
-  // their new positions, to be examined again.
+  // them leave the system and are returned, named by their new positions, to be
+  // examined again. So do all dependents if `recheck`, or where W carries the
+  // rounding of an ill-conditioned basis, which the smaller one may not have.
   struct Erased {
     Erasure how = Erasure::none;
     Indices loose;
@@ -154,7 +154,7 @@ class DualSystem {
     for (std::size_t d = 0; d < dependents_.size(); ++d) {
       const Index i = dependents_[d];
       if (gone[static_cast<std::size_t>(i)]) continue;
-      bool loose = recheck;
+      bool loose = recheck || (!rows.empty() && weight_noise_ > noise_to_renew);
       for (const Index k : rows)
         loose = loose || std::abs(weights_(static_cast<Index>(d), k)) > weight_tolerance();
       if (loose) {
@@ -224,11 +224,11 @@ class DualSystem {
   }
 
  private:
+  static constexpr S noise_to_renew = 64000 * std::numeric_limits<S>::epsilon();
+
   bool by_dependents() const { return weights_.rows() <= weights_.cols(); }
   // Below this an entry of W is surely rounding; above it a row is examined again.
-  S weight_tolerance() const {
-    return std::sqrt(std::numeric_limits<S>::epsilon()) * S(1e-2);
-  }
+  S weight_tolerance() const { return std::sqrt(std::numeric_limits<S>::epsilon()) * S(1e-2); }
 
   // 1 - h_i, h the diagonal of [I; W] [I; W]^+, without cancellation for
   // dependents: 1 - h_D is the diagonal of (I + W W^T)^-1; on the basis

@@ -68,8 +68,9 @@ inline IndependentRows independent_rows_of_gram(Matrix<double> S, double toleran
     const Index below = n - k - 1;
     S(k, k) = root;
     S.col(k).tail(below) /= root;
-    S.bottomRightCorner(below, below).selfadjointView<Eigen::Lower>().rankUpdate(
-        S.col(k).tail(below), -1);
+    S.bottomRightCorner(below, below)
+        .selfadjointView<Eigen::Lower>()
+        .rankUpdate(S.col(k).tail(below), -1);
     // Symmetric swaps read both triangles.
     for (Index j = k + 1; j < n; ++j) S.row(j).segment(j + 1, n - j - 1) = S.col(j).tail(n - j - 1);
   }

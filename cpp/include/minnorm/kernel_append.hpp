@@ -16,7 +16,8 @@ namespace minnorm::detail {
 template <class S>
 struct KernelGrowth {
   typename DualSystem<S>::Growth samples;
-  double lambda = 0;  // proved for the basis once it has grown
+  double lambda = 0;    // proved for the basis once it has grown
+  bool certain = true;  // false: rounding hides who is independent; refit
 };
 
 // cross (m, r): values of the candidates against the basis; own (m, m) theirs.
@@ -48,6 +49,16 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   const double held = system.factor().largest_singular_value();
   const double largest = std::max(held * held, sizes.maxCoeff());
   const double tolerance = rank_tolerance_of_kernel<S>(K.size() + m) * largest;
+  KernelGrowth<S> out;
+  out.lambda = lambda;
+  // Entries of S are rounded by eps (sum_j |A_j| sqrt(k_jj))^2.
+  const Vector<double> roots = K.diagonal().cwiseMax(0.0).cwiseSqrt()(basis);
+  const double spread = r > 0 ? (A.cwiseAbs() * roots).maxCoeff() : 0;
+  if (alpha == 0 &&
+      4 * static_cast<double>(std::numeric_limits<S>::epsilon()) * spread * spread > tolerance) {
+    out.certain = false;
+    return out;
+  }
   if (Sm.diagonal().minCoeff() < -4 * tolerance)
     throw not_positive_definite(Sm.diagonal().minCoeff(), largest);
   IndependentRows chosen = independent_rows_of_gram(Sm, alpha > 0 ? 0 : tolerance);
@@ -56,8 +67,6 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
 
   const auto middle = chosen.order.begin() + chosen.rank;
   const Indices in(chosen.order.begin(), middle), rest(middle, chosen.order.end());
-  KernelGrowth<S> out;
-  out.lambda = lambda;
   for (const Index i : in) out.samples.samples.push_back(candidates[static_cast<std::size_t>(i)]);
   for (const Index i : rest)
     out.samples.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
@@ -73,10 +82,10 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
     const double residual_eigenvalue =
         smallest_eigenvalue_of_gram(Matrix<double>(Sm(in, in)), estimate * estimate, s_error);
     const double off = C(in, Eigen::all).norm() * (1 + 1e-10) + c_error;
-    out.lambda = r == 0 ? residual_eigenvalue
-                    : after_append(lambda, residual_eigenvalue, off, weights);
-    out.samples.L21 = A_in.template cast<S>() *
-                      system.factor().matrix().template triangularView<Eigen::Lower>();
+    out.lambda =
+        r == 0 ? residual_eigenvalue : after_append(lambda, residual_eigenvalue, off, weights);
+    out.samples.L21 =
+        A_in.template cast<S>() * system.factor().matrix().template triangularView<Eigen::Lower>();
     out.samples.L22 = chosen.L.template cast<S>();
   }
   Matrix<double> weights(static_cast<Index>(rest.size()), r + chosen.rank);

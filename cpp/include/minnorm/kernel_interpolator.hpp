@@ -228,11 +228,10 @@ class KernelInterpolator {
     Matrix<S> K(n, n);
     if (rows.blocks().size() == 1 && rows.slots() == n) {
       const auto& block = rows.blocks().front();
-      evaluate_symmetric<S>(
-          options_.kernel,
-          Eigen::Map<const RowMatrix<S>, 0, Eigen::OuterStride<>>(
-              block.data, n, rows.cols(), Eigen::OuterStride<>(block.stride)),
-          K);
+      evaluate_symmetric<S>(options_.kernel,
+                            Eigen::Map<const RowMatrix<S>, 0, Eigen::OuterStride<>>(
+                                block.data, n, rows.cols(), Eigen::OuterStride<>(block.stride)),
+                            K);
       return K;
     }
     Indices all(static_cast<std::size_t>(n));
@@ -253,13 +252,13 @@ class KernelInterpolator {
           "kernel matrix: expected finite values, got NaN or infinity; decrease degree or gamma, "
           "or rescale X");
     KernelInterpolator fresh(options_);
-    const double largest = static_cast<double>(K.cwiseAbs().maxCoeff());
+    const double largest = std::max(static_cast<double>(K.cwiseAbs().maxCoeff()), options_.alpha);
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
     fresh.scale_ = std::ldexp(1.0, -exponent);
-    if (options_.alpha > 0 && !(fresh.alpha() > 0 && std::isfinite(fresh.alpha())))
-      throw InputError("alpha: expected a value within 1e300 of the scale of the kernel, got " +
-                       std::to_string(options_.alpha) + "; rescale the kernel");
+    if (options_.alpha > 0 && !(fresh.alpha() > 0))
+      throw InputError("alpha: expected at least 1e-300 times the largest kernel value, got " +
+                       std::to_string(options_.alpha) + "; use 0, or rescale the kernel");
     K *= static_cast<S>(fresh.scale_);
     fresh.K_ = GramMatrix<S>(std::move(K));
     auto factored = detail::factorize_kernel<S>(fresh.K_, fresh.alpha());
@@ -282,16 +281,20 @@ class KernelInterpolator {
       throw InputError("kernel values of the new samples: expected finite, got NaN or infinity");
     cross *= static_cast<S>(scale_);
     own *= static_cast<S>(scale_);
-    if (own.cwiseAbs().maxCoeff() > S(0x1p40) || 4 * m > rank() + 32) {
+    detail::KernelGrowth<S> growth;
+    growth.certain = !(own.cwiseAbs().maxCoeff() > S(0x1p40)) && 4 * m <= rank() + 32;
+    if (growth.certain) {
+      Indices candidates;
+      for (Index i = n; i < n + m; ++i) candidates.push_back(i);
+      growth = detail::examine_kernel<S>(system_, K_, cross(Eigen::all, system_.basis()), own,
+                                         candidates, alpha(), lambda_);
+    }
+    if (!growth.certain) {
       GramMatrix<S> K = K_.borrowed();
       K.append(cross, own);
       replace_all(std::move(rows), K.ordered() / static_cast<S>(scale_), std::move(samples));
       return handles;
     }
-    Indices candidates;
-    for (Index i = n; i < n + m; ++i) candidates.push_back(i);
-    const auto growth = detail::examine_kernel<S>(
-        system_, K_, cross(Eigen::all, system_.basis()), own, candidates, alpha(), lambda_);
     K_.append(cross, own);
     system_.grow(growth.samples);
     rows_ = std::move(rows);
@@ -316,25 +319,29 @@ class KernelInterpolator {
     system.finish();
     double lambda = lambda_;
     const Index loose = static_cast<Index>(erased.loose.size());
-    if (trace < 0x1p-40 || 4 * loose > system.rank() + 32) {
-      Rows<S> rows = rows_;  // owned buffers are written only once this cannot fail
+    bool refit = trace < 0x1p-40 || 4 * loose > system.rank() + 32;
+    if (!refit && loose > 0) {
+      const auto growth =
+          detail::examine_kernel<S>(system, K, K.block(erased.loose, system.basis()),
+                                    K.block(erased.loose, erased.loose), erased.loose, 0, lambda);
+      refit = !growth.certain;
+      if (!refit) {
+        system.grow(growth.samples);
+        lambda = detail::renewed_lambda<S>(system, K, 0, growth.lambda);
+      }
+    }
+    if (refit) {
+      Rows<S> rows = rows_;
       Matrix<S> values = K.ordered() / static_cast<S>(scale_);
       KernelInterpolator fresh(options_);
       fresh.replace_all(no_features(values.rows()), std::move(values), std::move(samples));
-      rows.erase(gone);
+      rows.erase(gone);  // overwrites, once the fit has succeeded
       K_.erase(gone);
       fresh.rows_ = std::move(rows);
       *this = std::move(fresh);
       method_ += "+refit";
       certificate_.method = method_;
       return;
-    }
-    if (loose > 0) {
-      const auto growth = detail::examine_kernel<S>(
-          system, K, K.block(erased.loose, system.basis()), K.block(erased.loose, erased.loose),
-          erased.loose, 0, lambda);
-      system.grow(growth.samples);
-      lambda = detail::renewed_lambda<S>(system, K, 0, growth.lambda);
     }
     if (shrunk) examined_ = trace;
     rows_.erase(gone);
@@ -347,8 +354,8 @@ class KernelInterpolator {
   }
 
   void resolve() {
-    const detail::KernelProblem<S> problem{K_,      samples_.targets(), system_,
-                                           alpha(), lambda_,            scale_};
+    const detail::KernelProblem<S> problem{K_,    samples_.targets(), system_, alpha(), lambda_,
+                                           scale_};
     solution_ = detail::solve_kernel(problem);
     certificate_ = detail::certify_kernel(problem, solution_);
     certificate_.method = method_;
@@ -359,7 +366,7 @@ class KernelInterpolator {
   Rows<S> rows_;
   GramMatrix<S> K_;
   Samples<S> samples_;
-  double scale_ = 1;     // K_ is the kernel matrix times this
+  double scale_ = 1;  // K_ is the kernel matrix times this
   DualSystem<S> system_;
   double lambda_ = 0;    // proved lower bound on lambda_min, scaled
   double examined_ = 0;  // trace when the dependents were last examined

@@ -28,8 +28,8 @@ struct KernelProblem {
 
 template <class S>
 struct KernelSolution {
-  Matrix<S> dual;       // (r, t)
-  Matrix<S> residual;   // (n, t)
+  Matrix<S> dual;      // (r, t)
+  Matrix<S> residual;  // (n, t)
   double y_scale = 1;
   int refinements = 0;
 };
@@ -101,8 +101,8 @@ KernelFactorization<S> factorize_kernel(const GramMatrix<S>& K, double alpha) {
   const Indices basis(chosen.order.begin(), middle), rest(middle, chosen.order.end());
   const TriangularFactor<double> L(std::move(chosen.L));
   const double smallest = L.smallest_singular_value();
-  out.lambda =
-      smallest_eigenvalue_of_gram(G.selfadjointView<Eigen::Lower>().toDenseMatrix()(basis, basis), smallest * smallest, error);
+  out.lambda = smallest_eigenvalue_of_gram(
+      G.selfadjointView<Eigen::Lower>().toDenseMatrix()(basis, basis), smallest * smallest, error);
   out.method = "pivoted-cholesky";
   out.system = DualSystem<S>(TriangularFactor<S>(Matrix<S>(L.matrix().template cast<S>())), basis,
                              rest, chosen.W.template cast<S>(), false);
@@ -137,8 +137,9 @@ KernelSolution<S> solve_kernel(const KernelProblem<S>& problem) {
     bool settled = true;
     for (Index k = 0; k < t; ++k)
       settled = settled && column_norm<S>(f, k) <=
-                               4 * eps * (trace / std::sqrt(double(n)) * column_norm<S>(out.dual, k) +
-                                          column_norm<S>(Y, k));
+                               4 * eps *
+                                   (trace / std::sqrt(double(n)) * column_norm<S>(out.dual, k) +
+                                    column_norm<S>(Y, k));
     if (settled) break;
     KernelSolution<S> better = out;
     const double before = f.template cast<double>().norm();
@@ -204,8 +205,7 @@ Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution
                                       divided(evaluation, root_lambda));
       }
     }
-    bound = std::isnan(output) ? std::numeric_limits<double>::infinity()
-                               : std::max(bound, output);
+    bound = std::isnan(output) ? std::numeric_limits<double>::infinity() : std::max(bound, output);
   }
   // |f|_H^2 = a^T K a: with K scaled by c and y by d, |f|_H = |f'|_H sqrt(c) / d.
   const double to_user = 1 / solution.y_scale;

@@ -48,8 +48,7 @@ inline void require_valid(const Kernel& kernel) {
   if (!(kernel.gamma > 0) || !std::isfinite(kernel.gamma))
     throw InputError("gamma: expected a finite number > 0, got " + std::to_string(kernel.gamma));
   if (!(kernel.degree >= 0) || !std::isfinite(kernel.degree))
-    throw InputError("degree: expected a finite number >= 0, got " +
-                     std::to_string(kernel.degree));
+    throw InputError("degree: expected a finite number >= 0, got " + std::to_string(kernel.degree));
   if (!std::isfinite(kernel.coef0))
     throw InputError("coef0: expected a finite number, got " + std::to_string(kernel.coef0));
 }
@@ -103,8 +102,7 @@ void evaluate_block(const Kernel& kernel, ConstRowMatrixRef<S> A, ConstRowMatrix
       return;
     case KernelType::laplacian:
       for (Index j = 0; j < K.cols(); ++j)
-        for (Index i = 0; i < K.rows(); ++i)
-          K(i, j) = (A.row(i) - B.row(j)).template lpNorm<1>();
+        for (Index i = 0; i < K.rows(); ++i) K(i, j) = (A.row(i) - B.row(j)).template lpNorm<1>();
       k = (-gamma * k).exp();
       return;
     case KernelType::rbf:
@@ -139,7 +137,8 @@ void evaluate(const Kernel& kernel, ConstRowMatrixRef<S> A, ConstRowMatrixRef<S>
     const Index w = std::min(step, B.rows() - j);
     for (Index i = 0; i < A.rows(); i += step) {
       const Index h = std::min(step, A.rows() - i);
-      detail::evaluate_block<S>(kernel, A.middleRows(i, h), B.middleRows(j, w), K.block(i, j, h, w));
+      detail::evaluate_block<S>(kernel, A.middleRows(i, h), B.middleRows(j, w),
+                                K.block(i, j, h, w));
     }
   }
 }
@@ -152,7 +151,8 @@ void evaluate_symmetric(const Kernel& kernel, ConstRowMatrixRef<S> A, MatrixRef<
     const Index w = std::min(step, A.rows() - j);
     for (Index i = j; i < A.rows(); i += step) {
       const Index h = std::min(step, A.rows() - i);
-      detail::evaluate_block<S>(kernel, A.middleRows(i, h), A.middleRows(j, w), K.block(i, j, h, w));
+      detail::evaluate_block<S>(kernel, A.middleRows(i, h), A.middleRows(j, w),
+                                K.block(i, j, h, w));
     }
   }
   K.template triangularView<Eigen::StrictlyUpper>() = K.transpose();

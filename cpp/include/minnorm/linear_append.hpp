@@ -15,7 +15,8 @@ namespace minnorm::detail {
 template <class S>
 struct LinearGrowth {
   typename DualSystem<S>::Growth rows;
-  double sigma = 0;  // proved for the basis once it has grown
+  double sigma = 0;     // proved for the basis once it has grown
+  bool certain = true;  // false: rounding hides who is independent; refit
 };
 
 // `sigma` is the proved bound for the basis before, `frobenius` that of all rows.
@@ -55,6 +56,7 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
 
   Matrix<double> gram = Matrix<double>::Zero(m, m);
   IndependentRows chosen;
+  bool uncertain = false;
   if (alpha > 0) {
     gram.selfadjointView<Eigen::Lower>().rankUpdate(E);
     gram.selfadjointView<Eigen::Lower>().rankUpdate(A, alpha);
@@ -63,17 +65,23 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
   } else {
     const double largest = E.size() > 0 ? E.rowwise().norm().maxCoeff() : 0;
     const double held = static_cast<double>(system.factor().largest_singular_value());
-    chosen = independent_rows(E.transpose(),
-                              rank_tolerance<S>(X.size(), columns, std::max(held, largest)));
+    const double tolerance = rank_tolerance<S>(X.size(), columns, std::max(held, largest));
+    chosen = independent_rows(E.transpose(), tolerance);
+    // E is rounded by eps sum |A_j| |x_j|: on an ill-conditioned basis A is large.
+    Vector<double> lengths(r);
+    for (Index k = 0; k < r; ++k)
+      lengths(k) = std::hypot(X.norm(basis[static_cast<std::size_t>(k)], how.scale), how.offset);
+    const double noise = r > 0 ? (A.cwiseAbs() * lengths).maxCoeff() : 0;
+    uncertain = 4 * std::numeric_limits<double>::epsilon() * noise > tolerance;
   }
 
   const auto middle = chosen.order.begin() + chosen.rank;
   const Indices in(chosen.order.begin(), middle), rest(middle, chosen.order.end());
   LinearGrowth<S> out;
   out.sigma = sigma;
+  out.certain = !uncertain;
   for (const Index i : in) out.rows.samples.push_back(candidates[static_cast<std::size_t>(i)]);
-  for (const Index i : rest)
-    out.rows.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
+  for (const Index i : rest) out.rows.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
   if (chosen.rank > 0) {
     const Matrix<double> A_in = A(in, Eigen::all), E_in = E(in, Eigen::all);
     Matrix<double> S_in = Matrix<double>::Zero(chosen.rank, chosen.rank);
@@ -89,17 +97,17 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
     const double s_error = gamma<double>(gram_depth(X.cols()) + static_cast<double>(r)) *
                                (left * left + alpha * (weights * weights + double(chosen.rank))) +
                            rounding * (2 * left + rounding);
-    const double c_error = rounding * frobenius +
-                           gamma<double>(gram_depth(X.cols()) + 3) * (left * frobenius + alpha * weights);
+    const double c_error = rounding * frobenius + gamma<double>(gram_depth(X.cols()) + 3) *
+                                                      (left * frobenius + alpha * weights);
     const TriangularFactor<double> L22(chosen.L);
     const double estimate = L22.smallest_singular_value();
     const double lambda = smallest_eigenvalue_of_gram(S_in, estimate * estimate, s_error);
     const double cross = C(in, Eigen::all).norm() * (1 + 1e-10) + c_error;
-    out.sigma = r == 0 ? std::sqrt(lambda)
-                       : std::sqrt(after_append(sigma * sigma, lambda, cross, weights));
+    out.sigma =
+        r == 0 ? std::sqrt(lambda) : std::sqrt(after_append(sigma * sigma, lambda, cross, weights));
 
-    out.rows.L21 = A_in.template cast<S>() *
-                   system.factor().matrix().template triangularView<Eigen::Lower>();
+    out.rows.L21 =
+        A_in.template cast<S>() * system.factor().matrix().template triangularView<Eigen::Lower>();
     out.rows.L22 = chosen.L.template cast<S>();
   }
   Matrix<double> weights(static_cast<Index>(rest.size()), r + chosen.rank);
@@ -119,8 +127,8 @@ double renewed_sigma(const DualSystem<S>& system, const Rows<S>& X, const RowSca
   if (!(sigma < system.factor().smallest_singular_value() / 16)) return sigma;
   const TriangularFactor<double> L(
       Matrix<double>(system.factor().matrix().template cast<double>()));
-  return std::max(sigma, smallest_singular_value_of_rows<S>(L, X, system.basis(), how, alpha,
-                                                            frobenius));
+  return std::max(sigma,
+                  smallest_singular_value_of_rows<S>(L, X, system.basis(), how, alpha, frobenius));
 }
 
 }  // namespace minnorm::detail

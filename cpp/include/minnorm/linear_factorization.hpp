@@ -25,7 +25,7 @@ enum class FactorizationChoice { automatic, cholesky, qr };
 template <class S>
 struct LinearFactorization {
   DualSystem<S> system;
-  double sigma = 0;         // proved, scaled units; of G + alpha I: sqrt of lambda_min
+  double sigma = 0;  // proved, scaled units; of G + alpha I: sqrt of lambda_min
   bool from_gram = true;
   std::string method;
 };
@@ -77,7 +77,8 @@ LinearFactorization<S> factorize_dependent(const Rows<S>& X, const RowScaling& h
     }
     if (A.cols() > 0) sigma_max = std::max(sigma_max, A.colwise().norm().maxCoeff());
   }
-  IndependentRows chosen = independent_rows(A, rank_tolerance<S>(n, how.augmented(X.cols()), sigma_max));
+  IndependentRows chosen =
+      independent_rows(A, rank_tolerance<S>(n, how.augmented(X.cols()), sigma_max));
   A.resize(0, 0);
   const auto middle = chosen.order.begin() + chosen.rank;
   const Indices basis(chosen.order.begin(), middle), rest(middle, chosen.order.end());
@@ -86,8 +87,8 @@ LinearFactorization<S> factorize_dependent(const Rows<S>& X, const RowScaling& h
   out.sigma = smallest_singular_value_of_rows<S>(L, X, basis, how, 0, frobenius);
   out.from_gram = false;
   out.method = "pivoted-qr";
-  out.system = DualSystem<S>(cast_factor<S>(L), basis, rest, chosen.W.template cast<S>(),
-                             how.offset > 0);
+  out.system =
+      DualSystem<S>(cast_factor<S>(L), basis, rest, chosen.W.template cast<S>(), how.offset > 0);
   return out;
 }
 
@@ -101,8 +102,7 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
   const Index n = X.size(), columns = how.augmented(X.cols());
   const Indices all = all_indices(n);
   const bool bordered = how.offset > 0;
-  if (alpha == 0 && n > columns)
-    return detail::factorize_dependent<S>(X, how, nullptr, frobenius);
+  if (alpha == 0 && n > columns) return detail::factorize_dependent<S>(X, how, nullptr, frobenius);
 
   const double eps = static_cast<double>(std::numeric_limits<double>::epsilon());
   LinearFactorization<S> out;
@@ -120,12 +120,11 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
       if (largest <= limit * smallest && (alpha > 0 || smallest > 2 * dependent)) {
         const double error = gamma<double>(detail::gram_depth(X.cols()) + 2) *
                              (frobenius * frobenius + static_cast<double>(n) * alpha);
-        out.sigma = std::sqrt(
-            detail::smallest_eigenvalue_of_gram(G, smallest * smallest, error));
+        out.sigma = std::sqrt(detail::smallest_eigenvalue_of_gram(G, smallest * smallest, error));
         if (forced || out.sigma > 0) {
           out.method = "cholesky";
-          out.system = DualSystem<S>(detail::cast_factor<S>(factor), all, {},
-                                     Matrix<S>(0, n), bordered);
+          out.system =
+              DualSystem<S>(detail::cast_factor<S>(factor), all, {}, Matrix<S>(0, n), bordered);
           return out;
         }
       }
@@ -138,8 +137,7 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
                                       factor.accumulate(C);
                                     });
   const double smallest = factor.smallest_singular_value();
-  const double dependent =
-      detail::rank_tolerance<S>(n, columns, factor.largest_singular_value());
+  const double dependent = detail::rank_tolerance<S>(n, columns, factor.largest_singular_value());
   if (alpha == 0 && !(smallest > 2 * dependent))
     return detail::factorize_dependent<S>(X, how, &factor, frobenius);
   out.from_gram = false;

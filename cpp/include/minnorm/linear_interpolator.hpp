@@ -59,7 +59,7 @@ class LinearInterpolator {
     return solution_.theta * static_cast<S>(frame_.scale) / static_cast<S>(solution_.y_scale);
   }
   Vector<S> intercept() const {
-    return solution_.bias.transpose() / static_cast<S>(solution_.y_scale);
+    return (solution_.bias + solution_.centre).transpose() / static_cast<S>(solution_.y_scale);
   }
   // (n, t): theta = X^T dual; of least norm where samples are dependent.
   RowMatrix<S> dual_coef() const {
@@ -112,18 +112,20 @@ class LinearInterpolator {
     Indices candidates;
     for (Index i = n; i < n + m; ++i) candidates.push_back(i);
     const double frobenius = augmented_frobenius(norms);
-    const auto growth = detail::examine_rows<S>(system_, rows, candidates, frame_, alpha(), sigma_,
-                                                frobenius);
+    const auto growth =
+        detail::examine_rows<S>(system_, rows, candidates, frame_, alpha(), sigma_, frobenius);
+    if (!growth.certain) {
+      replace_all(std::move(rows), std::move(samples));
+      return handles;
+    }
     system_.grow(growth.rows);
     rows_ = std::move(rows);
     samples_ = std::move(samples);
     norms_.swap(norms);
-    sigma_ = growth.rows.samples.empty()
-                 ? growth.sigma
-                 : detail::renewed_sigma<S>(system_, rows_, frame_, alpha(), growth.sigma,
-                                            frobenius);
-    if (from_gram_ && !(sigma_ > 0) &&
-        options_.factorization == FactorizationChoice::automatic) {
+    sigma_ = growth.rows.samples.empty() ? growth.sigma
+                                         : detail::renewed_sigma<S>(system_, rows_, frame_, alpha(),
+                                                                    growth.sigma, frobenius);
+    if (from_gram_ && !(sigma_ > 0) && options_.factorization == FactorizationChoice::automatic) {
       replace_all(std::move(rows_), std::move(samples_));  // by QR, where a bound can be had
       return handles;
     }
@@ -180,8 +182,17 @@ class LinearInterpolator {
     std::string method;
   };
   State state() const {
-    return {options_, samples_, frame_, Matrix<S>(system_.factor().matrix()), system_.basis(),
-            system_.dependents(), system_.weights(), sigma_, norms_.norm(), from_gram_, method_};
+    return {options_,
+            samples_,
+            frame_,
+            Matrix<S>(system_.factor().matrix()),
+            system_.basis(),
+            system_.dependents(),
+            system_.weights(),
+            sigma_,
+            norms_.norm(),
+            from_gram_,
+            method_};
   }
   static LinearInterpolator from_state(State state, Rows<S> rows) {
     LinearInterpolator out(state.options);
@@ -218,7 +229,7 @@ class LinearInterpolator {
   // Fits from scratch, in a frame of its own, then takes the place of this model.
   void replace_all(Rows<S> rows, Samples<S> samples) {
     LinearInterpolator fresh(options_);
-    const double largest = static_cast<double>(rows.max_abs());
+    const double largest = std::max(static_cast<double>(rows.max_abs()), std::sqrt(options_.alpha));
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
     fresh.frame_.scale = std::ldexp(1.0, -exponent);
@@ -227,17 +238,18 @@ class LinearInterpolator {
       const double spread = norms.norm() / static_cast<double>(rows.size());
       fresh.frame_.offset = spread > 0 ? std::exp2(std::round(std::log2(spread))) : 1;
     }
-    if (options_.alpha > 0 && !(fresh.alpha() > 0 && std::isfinite(fresh.alpha())))
-      throw InputError("alpha: expected a value within 1e300 of the squared scale of X, got " +
-                       std::to_string(options_.alpha) + "; rescale X");
+    if (options_.alpha > 0 && !(fresh.alpha() > 0))
+      throw InputError(
+          "alpha: expected at least 1e-300 times the square of the largest entry of X, got " +
+          std::to_string(options_.alpha) + "; use 0, or rescale X");
     const double frobenius = fresh.augmented_frobenius(norms);
-    auto factored = factorize_rows<S>(rows, fresh.frame_, fresh.alpha(), options_.factorization,
-                                      frobenius);
+    auto factored =
+        factorize_rows<S>(rows, fresh.frame_, fresh.alpha(), options_.factorization, frobenius);
     fresh.from_gram_ = factored.from_gram;
     fresh.method_ = factored.method;
     fresh.examined_ = norms.norm();
-    fresh.commit(std::move(rows), std::move(samples), std::move(factored.system),
-                 std::move(norms), factored.sigma);
+    fresh.commit(std::move(rows), std::move(samples), std::move(factored.system), std::move(norms),
+                 factored.sigma);
     fresh.resolve();
     *this = std::move(fresh);
   }
@@ -256,24 +268,25 @@ class LinearInterpolator {
     system.finish();
     double sigma = sigma_;
     const Index loose = static_cast<Index>(erased.loose.size());
-    if (norms.norm() < 0x1p-40 || 4 * loose > system.rank() + 32) {
-      const bool owned = rows_.owned();
-      Rows<S> keep = rows_;
-      replace_all(rows, std::move(samples));
-      if (owned) {
-        keep.erase(gone);
-        rows_ = std::move(keep);
-      }
-      method_ += "+refit";
-      certificate_.method = method_;
-      return;
-    }
-    if (loose > 0) {
+    bool refit = norms.norm() < 0x1p-40 || 4 * loose > system.rank() + 32;
+    if (!refit && loose > 0) {
       const double frobenius = augmented_frobenius(norms);
       const auto growth =
           detail::examine_rows<S>(system, rows, erased.loose, frame_, 0, sigma, frobenius);
-      system.grow(growth.rows);
-      sigma = detail::renewed_sigma<S>(system, rows, frame_, 0, growth.sigma, frobenius);
+      refit = !growth.certain;
+      if (!refit) {
+        system.grow(growth.rows);
+        sigma = detail::renewed_sigma<S>(system, rows, frame_, 0, growth.sigma, frobenius);
+      }
+    }
+    if (refit) {
+      Rows<S> keep = rows_;
+      replace_all(std::move(rows), std::move(samples));
+      keep.erase(gone);  // overwrites, once the fit has succeeded
+      rows_ = std::move(keep);
+      method_ += "+refit";
+      certificate_.method = method_;
+      return;
     }
     if (shrunk) examined_ = norms.norm();
     rows_.erase(gone);
@@ -292,8 +305,8 @@ class LinearInterpolator {
   }
 
   void resolve() {
-    const detail::LinearProblem<S> problem{rows_, samples_.targets(), system_, frame_,
-                                           norms_, alpha(), sigma_};
+    const detail::LinearProblem<S> problem{
+        rows_, samples_.targets(), system_, frame_, norms_, alpha(), sigma_};
     solution_ = detail::solve_linear(problem);
     certificate_ = detail::certify_linear(problem, solution_);
     certificate_.method = method_;

@@ -26,11 +26,12 @@ struct LinearProblem {
 
 template <class S>
 struct LinearSolution {
-  RowMatrix<S> theta;                        // (t, p)
-  Eigen::Matrix<S, 1, Eigen::Dynamic> bias;  // (t)
-  Matrix<S> dual;                            // (r, t)
-  Matrix<S> residual;                        // (n, t), of the model: y - X theta - b
-  Vector<double> weight;                     // (t) sum of |a_i| |x_i| over all passes
+  RowMatrix<S> theta;                          // (t, p)
+  Eigen::Matrix<S, 1, Eigen::Dynamic> bias;    // (t)
+  Matrix<S> dual;                              // (r, t)
+  Matrix<S> residual;                          // (n, t), of the model: y - X theta - b
+  Eigen::Matrix<S, 1, Eigen::Dynamic> centre;  // (t), taken off y before solving
+  Vector<double> weight;                       // (t) sum of |a_i| |x_i| over all passes
   double y_scale = 1;
   int refinements = 0;
 };
@@ -44,13 +45,25 @@ double row_norm(const RowMatrix<S>& A, Index k) {
   return A.row(k).template cast<double>().norm();
 }
 
+// y - centre, scaled. A common level of the targets goes to the intercept whole, so
+// it costs no digits; the subtraction is one rounding, exact when the level is high.
+template <class S>
+Matrix<S> centred_targets(const LinearProblem<S>& problem, const LinearSolution<S>& solution) {
+  Matrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
+  Y.rowwise() -= solution.centre;
+  return Y;
+}
+
 template <class S>
 LinearSolution<S> solve_linear(const LinearProblem<S>& problem) {
   const auto& system = problem.system;
   const Index n = problem.rows.size(), p = problem.rows.cols(), t = problem.targets.cols();
   LinearSolution<S> out;
   out.y_scale = unit_scale(problem.targets);
-  const Matrix<S> Y = problem.targets * static_cast<S>(out.y_scale);
+  out.centre.setZero(t);
+  if (problem.frame.offset > 0)
+    out.centre = (problem.targets.colwise().mean() * static_cast<S>(out.y_scale));
+  const Matrix<S> Y = centred_targets(problem, out);
   Vector<double> basis_norms(system.rank());
   for (Index k = 0; k < system.rank(); ++k)
     basis_norms(k) = problem.norms(system.basis()[static_cast<std::size_t>(k)]);
@@ -109,7 +122,7 @@ struct LinearBounds {
 
 template <class S>
 LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
-                          const RowMatrix<S>& Y, Index k) {
+                          const Matrix<S>& Y, Index k) {
   const auto& system = problem.system;
   const double n = static_cast<double>(problem.rows.size()), r = static_cast<double>(system.rank());
   const double frobenius = problem.norms.norm() * (1 + 1e-10);
@@ -122,13 +135,12 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
 
   // theta against X_B^T a: rounding of the pass, and 1^T a = 0 missed by epsilon,
   // which counts as |epsilon| |X_B^T 1| / r <= |epsilon| |X|_F / sqrt(r).
-  double out_of_span =
-      gamma<S>(combine_depth(system.rank()) + 4) * solution.weight(k);
+  double out_of_span = gamma<S>(combine_depth(system.rank()) + 4) * solution.weight(k);
   if (bordered && r > 0)
     out_of_span += (std::abs(dual.sum()) + gamma<double>(r) * dual.cwiseAbs().sum()) * frobenius /
                    std::sqrt(r);
   // Evaluation of the residual; |x_i| |theta| >= |x_i|^T |theta|.
-  const double evaluation = gamma<S>(residual_depth(problem.rows.cols()) + 3) *
+  const double evaluation = gamma<S>(residual_depth(problem.rows.cols()) + 4) *
                             (frobenius * theta + targets + std::sqrt(n) * bias);
 
   LinearBounds out{};
@@ -143,13 +155,17 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
       gap(system.basis()[static_cast<std::size_t>(i)]) -= problem.alpha * dual(i);
     const double unmet = gap.norm() + gamma<double>(2) * problem.alpha * dual.norm() + evaluation +
                          frobenius * out_of_span;
-    out.parameter = out_of_span + unmet * ridge_amplification(problem.sigma * problem.sigma,
-                                                              problem.alpha);
+    out.parameter =
+        out_of_span + unmet * ridge_amplification(problem.sigma * problem.sigma, problem.alpha);
   } else {
-    // Dependent rows are read at X_D theta, the target at X_D P theta.
+    // Dependent rows are read at X_D theta, the target at their projections: apart by
+    // their distance from the span of the basis, times what theta has outside it.
     double dependents = 0;
     for (const Index i : system.dependents()) dependents += problem.norms(i) * problem.norms(i);
-    const double unknown = evaluation + std::sqrt(dependents) * out_of_span;
+    double away = std::sqrt(dependents);
+    if (bordered && !system.full_rank())  // from the affine hull, by way of its mean
+      away += std::sqrt(static_cast<double>(system.dependents().size()) / r) * frobenius;
+    const double unknown = evaluation + away * out_of_span;
     double inside = system.rank() == 0  // X = 0, theta = 0 = theta*
                         ? 0
                         : divided(out.residual + unknown, problem.sigma);
@@ -163,29 +179,32 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
         for (std::size_t j = 0; j < i.size(); ++j) i[j] = static_cast<Index>(j);
         return i;
       }();
-      const RowMatrix<S> gradient =
-          combine_rows<S>(problem.rows, all, column, problem.frame.scale);
+      const RowMatrix<S> gradient = combine_rows<S>(problem.rows, all, column, problem.frame.scale);
       const double weight = centred.cwiseAbs().dot(problem.norms);
-      const double normal = row_norm<S>(gradient, 0) +
-                            gamma<S>(combine_depth(problem.rows.size()) + 6) * weight +
-                            gamma<S>(4) * centred.cwiseAbs().sum() * frobenius / std::sqrt(n) +
-                            (bordered ? (std::abs(centred.sum()) + gamma<double>(n + 1) * centred.cwiseAbs().sum()) *
-                                            frobenius / std::sqrt(n) : 0);
-      inside = std::min(inside, divided(normal, problem.sigma * problem.sigma) +
-                                    divided(unknown, problem.sigma));
+      const double normal =
+          row_norm<S>(gradient, 0) + gamma<S>(combine_depth(problem.rows.size()) + 6) * weight +
+          gamma<S>(4) * centred.cwiseAbs().sum() * frobenius / std::sqrt(n) +
+          (bordered ? (std::abs(centred.sum()) + gamma<double>(n + 1) * centred.cwiseAbs().sum()) *
+                          frobenius / std::sqrt(n)
+                    : 0);
+      inside = std::min(
+          inside, divided(normal, problem.sigma * problem.sigma) + divided(unknown, problem.sigma));
     }
     out.parameter = std::hypot(out_of_span, inside);
   }
   // b - b* = mean(r) - mean(x)^T (theta - theta*).
   if (bordered)
-    out.intercept = std::abs(residual.mean()) + (evaluation + gamma<double>(n) * out.residual) / std::sqrt(n) +
-                    frobenius / std::sqrt(n) * out.parameter;
+    out.intercept = std::abs(residual.mean()) +
+                    (evaluation + gamma<double>(n) * out.residual) / std::sqrt(n) +
+                    frobenius / std::sqrt(n) * out.parameter +
+                    gamma<S>(1) * std::abs(static_cast<double>(solution.centre(k)) +
+                                           static_cast<double>(solution.bias(k)));
   return out;
 }
 
 template <class S>
 Certificate certify_linear(const LinearProblem<S>& problem, const LinearSolution<S>& solution) {
-  const RowMatrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
+  const Matrix<S> Y = centred_targets(problem, solution);
   Certificate c;
   c.rank = problem.system.rank();
   c.n_retained = problem.rows.size();
@@ -209,10 +228,10 @@ Certificate certify_linear(const LinearProblem<S>& problem, const LinearSolution
   c.intercept_error_bound *= to_user * safe;
   c.prediction_error_bound = c.parameter_error_bound + c.intercept_error_bound;
   c.sigma_min_bound = problem.sigma / problem.frame.scale;
-  c.condition_bound = divided(
-      std::sqrt(problem.norms.squaredNorm() + problem.frame.offset * problem.frame.offset *
-                                                  static_cast<double>(problem.rows.size())),
-      problem.sigma);
+  c.condition_bound =
+      divided(std::sqrt(problem.norms.squaredNorm() + problem.frame.offset * problem.frame.offset *
+                                                          static_cast<double>(problem.rows.size())),
+              problem.sigma);
   return c;
 }
 

@@ -34,8 +34,7 @@ class Samples {
 
   // Issues handles for m new samples with targets Y (m, t).
   std::vector<Handle> append(ConstRowMatrixRef<S> Y, Index m) {
-    if (Y.rows() != m)
-      throw ShapeError("y: number of samples: " + detail::got(m, Y.rows()));
+    if (Y.rows() != m) throw ShapeError("y: number of samples: " + detail::got(m, Y.rows()));
     if (Y.cols() < 1) throw ShapeError("y: expected at least one output, got none");
     if (size() > 0 && Y.cols() != targets_.cols())
       throw ShapeError("y: number of outputs: " + detail::got(targets_.cols(), Y.cols()));
@@ -60,8 +59,7 @@ class Samples {
 
   // Positions, ascending, of samples that may all be forgotten together.
   Indices positions_to_forget(const std::vector<Handle>& handles) const {
-    if (handles.empty())
-      throw InputError("forget: expected at least one sample, got none");
+    if (handles.empty()) throw InputError("forget: expected at least one sample, got none");
     Indices positions;
     positions.reserve(handles.size());
     for (const Handle h : handles) {

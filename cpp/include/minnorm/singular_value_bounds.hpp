@@ -43,8 +43,8 @@ inline double smallest_eigenvalue_of_gram(const Matrix<double>& G, double estima
 // Upper bound on |V|_2: the least of |V|_F, sqrt(|V|_1 |V|_inf), |V^T V|_F^(1/2).
 inline double norm_upper_bound(const Matrix<double>& V) {
   const double frobenius = V.norm();
-  const double mixed = std::sqrt(V.cwiseAbs().colwise().sum().maxCoeff() *
-                                 V.cwiseAbs().rowwise().sum().maxCoeff());
+  const double mixed =
+      std::sqrt(V.cwiseAbs().colwise().sum().maxCoeff() * V.cwiseAbs().rowwise().sum().maxCoeff());
   const Index n = V.rows();
   Matrix<double> square = Matrix<double>::Zero(n, n);
   square.selfadjointView<Eigen::Lower>().rankUpdate(V.transpose());
@@ -63,20 +63,21 @@ inline double norm_upper_bound(const Matrix<double>& V) {
 // Z Z^T at most gamma_d |Z|_F^2. A ridge enters as the columns sqrt(alpha) I.
 template <class S>
 double smallest_singular_value_of_rows(const TriangularFactor<double>& factor, const Rows<S>& X,
-                                       const Indices& basis, const RowScaling& how,
-                                       double alpha, double rows_frobenius) {
+                                       const Indices& basis, const RowScaling& how, double alpha,
+                                       double rows_frobenius) {
   const Index n = factor.size();
   if (n == 0) return 0;
   const Matrix<double> V = factor.inverse();
   if (!V.allFinite()) return 0;
   Matrix<double> E = Matrix<double>::Identity(n, n), Z;
-  for_each_panel<double, S>(
-      X, basis, how, panel_columns, [&](const RowMatrix<double>& panel, Index) {
-        Z.noalias() = V.template triangularView<Eigen::Lower>() * panel;
-        E.template selfadjointView<Eigen::Lower>().rankUpdate(Z, -1);
-      });
+  for_each_panel<double, S>(X, basis, how, panel_columns,
+                            [&](const RowMatrix<double>& panel, Index) {
+                              Z.noalias() = V.template triangularView<Eigen::Lower>() * panel;
+                              E.template selfadjointView<Eigen::Lower>().rankUpdate(Z, -1);
+                            });
   if (alpha > 0) E.template selfadjointView<Eigen::Lower>().rankUpdate(V, -alpha);
-  const double below = E.template triangularView<Eigen::StrictlyLower>().toDenseMatrix().squaredNorm();
+  const double below =
+      E.template triangularView<Eigen::StrictlyLower>().toDenseMatrix().squaredNorm();
   const double defect = std::sqrt(2 * below + E.diagonal().squaredNorm());
   const double z_squared = static_cast<double>(n) * (1 + defect);
   const double gram_error =

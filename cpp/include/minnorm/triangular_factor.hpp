@@ -25,10 +25,14 @@ enum class Erasure { none, rotations, blocked, refactored };
 namespace detail {
 inline const char* suffix(Erasure how) {
   switch (how) {
-    case Erasure::rotations: return "+rotations";
-    case Erasure::blocked: return "+blocked";
-    case Erasure::refactored: return "+refactored";
-    default: return "";
+    case Erasure::rotations:
+      return "+rotations";
+    case Erasure::blocked:
+      return "+blocked";
+    case Erasure::refactored:
+      return "+refactored";
+    default:
+      return "";
   }
 }
 }  // namespace detail
@@ -89,9 +93,8 @@ class TriangularFactor {
   // for a vector is three times as fast as the one for a matrix of one column.
   template <class D>
   void forward(Eigen::MatrixBase<D>& B) const {
-    each_column(B, [this](auto& b) {
-      matrix().template triangularView<Eigen::Lower>().solveInPlace(b);
-    });
+    each_column(
+        B, [this](auto& b) { matrix().template triangularView<Eigen::Lower>().solveInPlace(b); });
   }
   template <class D>
   void backward(Eigen::MatrixBase<D>& B) const {
@@ -208,8 +211,8 @@ class TriangularFactor {
                                         panel.V.topLeftCorner(active, b),
                                         panel.T.topLeftCorner(b, b));
       if (below > 0)
-        detail::apply_reflections<S>(L_.block(j + b, j, below, b), columns.bottomRows(below),
-                                     panel, b);
+        detail::apply_reflections<S>(L_.block(j + b, j, below, b), columns.bottomRows(below), panel,
+                                     b);
     }
     for (Index c = 0; c < m; ++c) L_.col(c).segment(m, k).setZero();
     L_.middleCols(m, k).topRows(n_).setZero();
@@ -224,8 +227,7 @@ class TriangularFactor {
     std::size_t f = 0;
     while (f < rows.size() && rows[f] - static_cast<Index>(f) <= row) ++f;
     while (row < m) {
-      const Index end =
-          f < rows.size() ? std::min(m, rows[f] - static_cast<Index>(f)) : m;
+      const Index end = f < rows.size() ? std::min(m, rows[f] - static_cast<Index>(f)) : m;
       if (end > row) {
         std::memmove(target + row, column + row + static_cast<Index>(f),
                      static_cast<std::size_t>(end - row) * sizeof(S));

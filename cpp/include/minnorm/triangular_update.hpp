@@ -108,15 +108,24 @@ void apply_reflections(MatrixRef<S> L, MatrixRef<S> C, PanelReflections<S>& pane
   const Index k = C.cols(), m = L.rows(), chunk = panel.W.rows();
   const ConstMatrixRef<S> V = panel.V.topLeftCorner(k, b), T = panel.T.topLeftCorner(b, b);
   switch (k) {
-    case 1: return apply_few<1, S>(L, C, V, T);
-    case 2: return apply_few<2, S>(L, C, V, T);
-    case 3: return apply_few<3, S>(L, C, V, T);
-    case 4: return apply_few<4, S>(L, C, V, T);
-    case 5: return apply_few<5, S>(L, C, V, T);
-    case 6: return apply_few<6, S>(L, C, V, T);
-    case 7: return apply_few<7, S>(L, C, V, T);
-    case 8: return apply_few<8, S>(L, C, V, T);
-    default: break;
+    case 1:
+      return apply_few<1, S>(L, C, V, T);
+    case 2:
+      return apply_few<2, S>(L, C, V, T);
+    case 3:
+      return apply_few<3, S>(L, C, V, T);
+    case 4:
+      return apply_few<4, S>(L, C, V, T);
+    case 5:
+      return apply_few<5, S>(L, C, V, T);
+    case 6:
+      return apply_few<6, S>(L, C, V, T);
+    case 7:
+      return apply_few<7, S>(L, C, V, T);
+    case 8:
+      return apply_few<8, S>(L, C, V, T);
+    default:
+      break;
   }
   for (Index i = 0; i < m; i += chunk) {
     const Index rows = std::min(chunk, m - i);
@@ -143,8 +152,7 @@ void triangular_update(MatrixRef<S> L, MatrixRef<S> C) {
     const Index b = std::min(width, n - j), below = n - j - b;
     reflect_diagonal_block<S>(L.block(j, j, b, b), C.middleRows(j, b), panel.V.leftCols(b),
                               panel.T.topLeftCorner(b, b));
-    if (below > 0)
-      apply_reflections<S>(L.block(j + b, j, below, b), C.bottomRows(below), panel, b);
+    if (below > 0) apply_reflections<S>(L.block(j + b, j, below, b), C.bottomRows(below), panel, b);
   }
 }
 
