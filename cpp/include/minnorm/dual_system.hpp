@@ -52,14 +52,14 @@ class DualSystem {
 
   // [I; W]^+ R: least-squares values on the basis.
   Matrix<S> basis_values(const Matrix<S>& R) const {
-    Matrix<S> f = R(basis_, Eigen::all);
+    Matrix<S> f = rows_of(R, basis_);
     if (full_rank()) return f;
     if (by_dependents()) {
-      const Matrix<S> gap = R(dependents_, Eigen::all) - weights_ * f;
+      const Matrix<S> gap = rows_of(R, dependents_) - weights_ * f;
       f.noalias() += weights_.transpose() * normal_.solve(gap);
       return f;
     }
-    f.noalias() += weights_.transpose() * R(dependents_, Eigen::all);
+    f.noalias() += weights_.transpose() * rows_of(R, dependents_);
     return normal_.solve(f);
   }
 
@@ -82,7 +82,7 @@ class DualSystem {
   Matrix<S> spread(const Matrix<S>& a) const {
     Matrix<S> all(size(), a.cols());
     if (full_rank()) {
-      all(basis_, Eigen::all) = a;
+      set_rows(all, basis_, a);
       return all;
     }
     Matrix<S> on_dependents, on_basis = a;
@@ -93,8 +93,8 @@ class DualSystem {
       on_basis = normal_.solve(a);
       on_dependents = weights_ * on_basis;
     }
-    all(basis_, Eigen::all) = on_basis;
-    all(dependents_, Eigen::all) = on_dependents;
+    set_rows(all, basis_, on_basis);
+    set_rows(all, dependents_, on_dependents);
     return all;
   }
 
@@ -174,7 +174,7 @@ class DualSystem {
       }
     }
     Matrix<S> weights = full_rank() ? Matrix<S>(0, static_cast<Index>(basis.size()))
-                                    : Matrix<S>(weights_(kept_dependents, kept_rows));
+                                    : Matrix<S>(block_of(weights_, kept_dependents, kept_rows));
     out.how = factor_.erase(rows, gram_is_accurate);
     basis_.swap(basis);
     dependents_.swap(dependents);

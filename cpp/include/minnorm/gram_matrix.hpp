@@ -28,9 +28,9 @@ class GramMatrix {
   Index slots() const { return slots_; }
 
   // (n, n) in the order of the samples; chosen rows and columns.
-  Matrix<S> ordered() const { return (*K_)(slot_, slot_); }
+  Matrix<S> ordered() const { return block_of(*K_, slot_, slot_); }
   Matrix<S> block(const Indices& rows, const Indices& columns) const {
-    return (*K_)(places(rows), places(columns));
+    return block_of(*K_, places(rows), places(columns));
   }
   Vector<double> diagonal() const {
     Vector<double> d(size());
@@ -52,7 +52,7 @@ class GramMatrix {
       product.col(0).noalias() = view.template selfadjointView<Eigen::Lower>() * placed.col(0);
     else
       product.noalias() = view * placed;
-    return product(slot_, Eigen::all);
+    return rows_of(product, slot_);
   }
 
   // cross (m, n): values against the retained samples; own (m, m).

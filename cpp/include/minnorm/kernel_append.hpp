@@ -37,7 +37,7 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   for (int round = 0; round < 2; ++round) {
     if (round > 0) A = (A + times_inverse(C)).template cast<S>().template cast<double>();
     const Matrix<S> product = K.times(basis, A.transpose().template cast<S>());
-    C = cross - product(basis, Eigen::all).transpose().template cast<double>() - alpha * A;
+    C = cross - rows_of(product, basis).transpose().template cast<double>() - alpha * A;
   }
   Matrix<double> Sm = own.template cast<double>();
   Sm.diagonal().array() += alpha;
@@ -52,7 +52,8 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   KernelGrowth<S> out;
   out.lambda = lambda;
   // Entries of S are rounded by eps (sum_j |A_j| sqrt(k_jj))^2.
-  const Vector<double> roots = K.diagonal().cwiseMax(0.0).cwiseSqrt()(basis);
+  const Vector<double> roots =
+      rows_of(Matrix<double>(K.diagonal().cwiseMax(0.0).cwiseSqrt()), basis);
   const double spread = r > 0 ? (A.cwiseAbs() * roots).maxCoeff() : 0;
   if (alpha == 0 &&
       4 * static_cast<double>(std::numeric_limits<S>::epsilon()) * spread * spread > tolerance) {
@@ -71,7 +72,7 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   for (const Index i : rest)
     out.samples.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
   if (chosen.rank > 0) {
-    const Matrix<double> A_in = A(in, Eigen::all);
+    const Matrix<double> A_in = rows_of(A, in);
     const double weights = A_in.norm(), trace = K.diagonal().sum() + double(r) * alpha;
     // C is evaluated in the precision of K, with |K_BB| at most its trace.
     const double depth = gamma<S>(static_cast<double>(K.slots()) + 6);
@@ -80,8 +81,8 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
         depth * (sizes.sum() + 2 * weights * cross.norm() + weights * weights * trace);
     const double estimate = TriangularFactor<double>(chosen.L).smallest_singular_value();
     const double residual_eigenvalue =
-        smallest_eigenvalue_of_gram(Matrix<double>(Sm(in, in)), estimate * estimate, s_error);
-    const double off = C(in, Eigen::all).norm() * (1 + 1e-10) + c_error;
+        smallest_eigenvalue_of_gram(block_of(Sm, in, in), estimate * estimate, s_error);
+    const double off = rows_of(C, in).norm() * (1 + 1e-10) + c_error;
     out.lambda =
         r == 0 ? residual_eigenvalue : after_append(lambda, residual_eigenvalue, off, weights);
     out.samples.L21 =
@@ -90,7 +91,7 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   }
   Matrix<double> weights(static_cast<Index>(rest.size()), r + chosen.rank);
   if (!rest.empty()) {
-    weights.leftCols(r) = A(rest, Eigen::all) - chosen.W * A(in, Eigen::all);
+    weights.leftCols(r) = rows_of(A, rest) - chosen.W * rows_of(A, in);
     weights.rightCols(chosen.rank) = chosen.W;
   }
   out.samples.weights = weights.template cast<S>();

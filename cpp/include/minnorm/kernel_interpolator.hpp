@@ -79,7 +79,7 @@ class KernelInterpolator {
         throw ShapeError("X: number of kernel values in a row: " +
                          detail::got(n_samples(), Z.cols()));
       Matrix<S> all = Matrix<S>::Zero(n_samples(), a.cols());
-      all(system_.basis(), Eigen::all) = a;
+      set_rows(all, system_.basis(), a);
       return Z * all;
     }
     if (Z.cols() != n_features())
@@ -286,8 +286,10 @@ class KernelInterpolator {
     if (growth.certain) {
       Indices candidates;
       for (Index i = n; i < n + m; ++i) candidates.push_back(i);
-      growth = detail::examine_kernel<S>(system_, K_, cross(Eigen::all, system_.basis()), own,
-                                         candidates, alpha(), lambda_);
+      const Matrix<S> cross_on_basis =
+          rows_of(Matrix<S>(cross.transpose()), system_.basis()).transpose();
+      growth =
+          detail::examine_kernel<S>(system_, K_, cross_on_basis, own, candidates, alpha(), lambda_);
     }
     if (!growth.certain) {
       GramMatrix<S> K = K_.borrowed();

@@ -102,7 +102,8 @@ KernelFactorization<S> factorize_kernel(const GramMatrix<S>& K, double alpha) {
   const TriangularFactor<double> L(std::move(chosen.L));
   const double smallest = L.smallest_singular_value();
   out.lambda = smallest_eigenvalue_of_gram(
-      G.selfadjointView<Eigen::Lower>().toDenseMatrix()(basis, basis), smallest * smallest, error);
+      block_of(Matrix<double>(G.selfadjointView<Eigen::Lower>()), basis, basis),
+      smallest * smallest, error);
   out.method = "pivoted-cholesky";
   out.system = DualSystem<S>(TriangularFactor<S>(Matrix<S>(L.matrix().template cast<S>())), basis,
                              rest, chosen.W.template cast<S>(), false);
@@ -197,7 +198,7 @@ Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution
         for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
         const Matrix<S> r = solution.residual.col(k);
         const Matrix<S> Kr = problem.K.times(all, r);
-        const Matrix<S> g = Kr(system.basis(), Eigen::all);
+        const Matrix<S> g = rows_of(Kr, system.basis());
         double weight = 0;
         for (Index i = 0; i < system.size(); ++i) weight += root(i) * std::abs(residual(i));
         const double gradient = column_norm<S>(g, 0) + gamma<S>(depth) * std::sqrt(trace) * weight;

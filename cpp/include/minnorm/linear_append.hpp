@@ -83,7 +83,7 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
   for (const Index i : in) out.rows.samples.push_back(candidates[static_cast<std::size_t>(i)]);
   for (const Index i : rest) out.rows.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
   if (chosen.rank > 0) {
-    const Matrix<double> A_in = A(in, Eigen::all), E_in = E(in, Eigen::all);
+    const Matrix<double> A_in = rows_of(A, in), E_in = rows_of(E, in);
     Matrix<double> S_in = Matrix<double>::Zero(chosen.rank, chosen.rank);
     S_in.selfadjointView<Eigen::Lower>().rankUpdate(E_in);
     if (alpha > 0) {
@@ -102,7 +102,7 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
     const TriangularFactor<double> L22(chosen.L);
     const double estimate = L22.smallest_singular_value();
     const double lambda = smallest_eigenvalue_of_gram(S_in, estimate * estimate, s_error);
-    const double cross = C(in, Eigen::all).norm() * (1 + 1e-10) + c_error;
+    const double cross = rows_of(C, in).norm() * (1 + 1e-10) + c_error;
     out.sigma =
         r == 0 ? std::sqrt(lambda) : std::sqrt(after_append(sigma * sigma, lambda, cross, weights));
 
@@ -112,7 +112,7 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
   }
   Matrix<double> weights(static_cast<Index>(rest.size()), r + chosen.rank);
   if (!rest.empty()) {
-    weights.leftCols(r) = A(rest, Eigen::all) - chosen.W * A(in, Eigen::all);
+    weights.leftCols(r) = rows_of(A, rest) - chosen.W * rows_of(A, in);
     weights.rightCols(chosen.rank) = chosen.W;
   }
   out.rows.weights = weights.template cast<S>();

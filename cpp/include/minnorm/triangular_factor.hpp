@@ -172,7 +172,7 @@ class TriangularFactor {
 
   bool erase_by_refactoring(const Indices& rows) {
     const Indices kept = retained(rows);
-    const Matrix<S> R = matrix()(kept, Eigen::all);
+    const Matrix<S> R = rows_of(L_, kept).leftCols(n_);
     const Index m = R.rows();
     Matrix<S> G = Matrix<S>::Zero(m, m);
     G.template selfadjointView<Eigen::Lower>().rankUpdate(R);

@@ -28,6 +28,31 @@ using ConstMatrixRef = Eigen::Ref<const Matrix<S>, 0, Eigen::OuterStride<>>;
 template <class S>
 using ConstRowMatrixRef = Eigen::Ref<const RowMatrix<S>, 0, Eigen::OuterStride<>>;
 
+// Rows or entries by position. Plain loops: Eigen's indexed views cost more in
+// compilation than all the algebra of this library.
+template <class S>
+Matrix<S> rows_of(const Matrix<S>& A, const Indices& rows) {
+  Matrix<S> out(static_cast<Index>(rows.size()), A.cols());
+  for (Index j = 0; j < A.cols(); ++j)
+    for (Index i = 0; i < out.rows(); ++i) out(i, j) = A(rows[static_cast<std::size_t>(i)], j);
+  return out;
+}
+template <class S>
+Matrix<S> block_of(const Matrix<S>& A, const Indices& rows, const Indices& columns) {
+  Matrix<S> out(static_cast<Index>(rows.size()), static_cast<Index>(columns.size()));
+  for (Index j = 0; j < out.cols(); ++j) {
+    const S* column = A.col(columns[static_cast<std::size_t>(j)]).data();
+    for (Index i = 0; i < out.rows(); ++i) out(i, j) = column[rows[static_cast<std::size_t>(i)]];
+  }
+  return out;
+}
+template <class S>
+void set_rows(Matrix<S>& A, const Indices& rows, const Matrix<S>& values) {
+  for (Index j = 0; j < A.cols(); ++j)
+    for (Index i = 0; i < values.rows(); ++i)
+      A(rows[static_cast<std::size_t>(i)], j) = values(i, j);
+}
+
 // gamma_d = d u / (1 - d u): d roundings in sequence (Higham, Accuracy and
 // Stability of Numerical Algorithms, 2nd ed., Lemma 3.1). Infinite past d u >= 1.
 template <class S>
