@@ -1,9 +1,10 @@
-// Compiled once for all programs: decompositions in long double are slow to build.
+// Compiled once for all programs: decompositions are slow to build.
 #include "reference.hpp"
 
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
+#include <Eigen/SVD>
 
 namespace minnorm::test {
 
@@ -40,6 +41,20 @@ RealMatrix kernel_reference(const RealMatrix& K, const RealMatrix& Y, double alp
   RealMatrix G = K;
   G.diagonal().array() += static_cast<Real>(alpha);
   return G.llt().solve(Y);
+}
+
+Matrix<double> triangular_factor(const Matrix<double>& X) {
+  const Index n = X.rows();
+  const Matrix<double> A = X.transpose();
+  Matrix<double> L = Eigen::HouseholderQR<Matrix<double>>(A).matrixQR().topRows(n).transpose();
+  L.triangularView<Eigen::StrictlyUpper>().setZero();
+  for (Index j = 0; j < n; ++j)
+    if (L(j, j) < 0) L.col(j) = -L.col(j);
+  return L;
+}
+
+Vector<double> singular_values(const Matrix<double>& A) {
+  return Eigen::JacobiSVD<Matrix<double>>(A).singularValues();
 }
 
 Real smallest_eigenvalue(const RealMatrix& G) {

@@ -28,6 +28,12 @@ LinearReference linear_reference(const RealMatrix& X, const RealMatrix& Y, doubl
 // (K + alpha I)^+ Y, (n, t).
 RealMatrix kernel_reference(const RealMatrix& K, const RealMatrix& Y, double alpha);
 
+// L with L L^T = X X^T and positive diagonal, by Householder QR: accurate to the last
+// digits for any condition number.
+Matrix<double> triangular_factor(const Matrix<double>& X);
+
+Vector<double> singular_values(const Matrix<double>& A);
+
 // Of a symmetric matrix.
 Real smallest_eigenvalue(const RealMatrix& G);
 

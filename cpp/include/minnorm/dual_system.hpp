@@ -78,6 +78,22 @@ class DualSystem {
     return out;
   }
 
+  // Carried along: (L^-1 Y)^T for the targets Y (n, t). The reflections that erase
+  // rows of L turn it into that of the targets that stay, so a deletion needs the
+  // backward substitution alone. Without dependents only.
+  void carry(const RowMatrix<S>& Y) {
+    Matrix<S> half = rows_of(Matrix<S>(Y), basis_);
+    factor_.forward(half);
+    carried_ = half.transpose();
+  }
+  bool carries() const { return carried_.size() > 0; }
+  void drop_carried() { carried_.resize(0, 0); }
+  Matrix<S> solve_carried(S scale) const {  // without intercept
+    Matrix<S> a = scale * carried_.transpose();
+    factor_.backward(a);
+    return a;
+  }
+
   // ([I; W]^+)^T a: the least-norm dual coefficients of all n samples.
   Matrix<S> spread(const Matrix<S>& a) const {
     Matrix<S> all(size(), a.cols());
@@ -175,7 +191,8 @@ class DualSystem {
     }
     Matrix<S> weights = full_rank() ? Matrix<S>(0, static_cast<Index>(basis.size()))
                                     : Matrix<S>(block_of(weights_, kept_dependents, kept_rows));
-    out.how = factor_.erase(rows, gram_is_accurate);
+    out.how = factor_.erase(rows, gram_is_accurate, carries() ? &carried_ : nullptr);
+    if (out.how == Erasure::refactored) drop_carried();
     basis_.swap(basis);
     dependents_.swap(dependents);
     weights_.swap(weights);
@@ -195,6 +212,7 @@ class DualSystem {
     weights.topLeftCorner(d, rank()) = weights_;
     weights.bottomRows(more) = growth.weights;
     if (m > 0) factor_.append(growth.L21, growth.L22);
+    drop_carried();
     basis_.insert(basis_.end(), growth.samples.begin(), growth.samples.end());
     dependents_.insert(dependents_.end(), growth.dependents.begin(), growth.dependents.end());
     weights_.swap(weights);
@@ -266,6 +284,7 @@ class DualSystem {
   Vector<S> ones_;
   S ones_sum_ = 1, weight_noise_ = 0;
   Eigen::LLT<Matrix<S>> normal_;
+  Matrix<S> carried_;  // (t, r)
 };
 
 }  // namespace minnorm

@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-#include "types.hpp"
+#include "symmetric_product.hpp"
 
 namespace minnorm {
 
@@ -41,17 +41,21 @@ class GramMatrix {
     return d;
   }
 
+  // Roundings in sequence behind an entry of `times` for t outputs.
+  double depth(Index t) const {
+    return t == 1 ? detail::symmetric_product_depth(slots_) : static_cast<double>(slots_);
+  }
+
   // K_(all, samples) a, (n, t).
   Matrix<S> times(const Indices& samples, const Matrix<S>& a) const {
     Matrix<S> placed = Matrix<S>::Zero(slots_, a.cols());
     for (std::size_t k = 0; k < samples.size(); ++k)
       placed.row(slot_[static_cast<std::size_t>(samples[k])]) = a.row(static_cast<Index>(k));
     Matrix<S> product(slots_, a.cols());
-    const auto view = K_->topLeftCorner(slots_, slots_);
     if (a.cols() == 1)
-      product.col(0).noalias() = view.template selfadjointView<Eigen::Lower>() * placed.col(0);
+      detail::symmetric_product<S>(K_->data(), K_->rows(), slots_, placed.data(), product.data());
     else
-      product.noalias() = view * placed;
+      product.noalias() = K_->topLeftCorner(slots_, slots_) * placed;
     return rows_of(product, slot_);
   }
 

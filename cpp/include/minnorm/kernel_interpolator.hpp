@@ -149,6 +149,7 @@ class KernelInterpolator {
 
   void set_targets(ConstRowMatrixRef<S> Y) {
     samples_.set_targets(Y);
+    system_.drop_carried();
     resolve();
   }
 
@@ -356,6 +357,7 @@ class KernelInterpolator {
   }
 
   void resolve() {
+    if (system_.full_rank() && !system_.carries()) system_.carry(samples_.targets());
     const detail::KernelProblem<S> problem{K_,    samples_.targets(), system_, alpha(), lambda_,
                                            scale_};
     solution_ = detail::solve_kernel(problem);

@@ -132,7 +132,12 @@ KernelSolution<S> solve_kernel(const KernelProblem<S>& problem) {
     s.dual += system.solve_basis(std::move(f)).dual;
     s.residual = Y - problem.K.times(system.basis(), s.dual);
   };
-  step(out, unmet(out));
+  if (system.carries()) {
+    out.dual = system.solve_carried(static_cast<S>(out.y_scale));
+    out.residual = Y - problem.K.times(system.basis(), out.dual);
+  } else {
+    step(out, unmet(out));
+  }
   for (; out.refinements < 3; ++out.refinements) {
     Matrix<S> f = unmet(out);
     bool settled = true;
@@ -156,7 +161,7 @@ template <class S>
 Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& solution) {
   const auto& system = problem.system;
   const Matrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
-  const double depth = static_cast<double>(problem.K.slots()) + 3;
+  const double depth = problem.K.depth(problem.targets.cols()) + 3;
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
   const Vector<double> root = problem.K.diagonal().cwiseMax(0.0).cwiseSqrt();
   const double trace = root.squaredNorm();

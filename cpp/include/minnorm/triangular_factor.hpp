@@ -78,14 +78,16 @@ class TriangularFactor {
 
   // Deletes rows (ascending, distinct). Refactoring squares the condition number
   // and is taken only where the caller says that a Gram matrix is good enough.
-  Erasure erase(const Indices& rows, bool gram_is_accurate = false) {
+  // `carried` (t, n), if given, holds (L^-1 B)^T and goes through the reflections:
+  // it becomes that of the rows of B that stay. Refactoring leaves it stale.
+  Erasure erase(const Indices& rows, bool gram_is_accurate = false, Matrix<S>* carried = nullptr) {
     if (rows.empty()) return Erasure::none;
     const Index k = static_cast<Index>(rows.size());
     Erasure how = k <= detail::few_columns ? Erasure::rotations : Erasure::blocked;
     if (gram_is_accurate && how == Erasure::blocked && refactoring_is_cheaper(rows)) {
       if (erase_by_refactoring(rows)) return Erasure::refactored;
     }
-    erase_by_reflections(rows);
+    erase_by_reflections(rows, carried);
     return how;
   }
 
@@ -187,7 +189,7 @@ class TriangularFactor {
   // triangular: L_RF L_RF^T is added to it. Column f of L_RF is zero above row f,
   // so it joins the update at that row. Each panel of columns is first moved into
   // its place, then reflected, while it is in cache.
-  void erase_by_reflections(const Indices& rows) {
+  void erase_by_reflections(const Indices& rows, Matrix<S>* carried) {
     const Indices kept = retained(rows);
     const Index m = static_cast<Index>(kept.size()), k = static_cast<Index>(rows.size());
     const Index width = detail::panel_width(k);
@@ -197,6 +199,15 @@ class TriangularFactor {
       const Index first = rows[static_cast<std::size_t>(f)] - f;
       start[static_cast<std::size_t>(f)] = first;
       move_column(rows[static_cast<std::size_t>(f)], C.col(f).data(), first, rows, m);
+    }
+    // B = L (L^-1 B) holds before and after: the rows of (L^-1 B)^T turn like those of L.
+    Matrix<S> half, half_dropped;
+    if (carried) {
+      half.resize(carried->rows(), m);
+      half_dropped.resize(carried->rows(), k);
+      for (Index c = 0; c < m; ++c) half.col(c) = carried->col(kept[static_cast<std::size_t>(c)]);
+      for (Index f = 0; f < k; ++f)
+        half_dropped.col(f) = carried->col(rows[static_cast<std::size_t>(f)]);
     }
     detail::PanelReflections<S> panel(k, width, 256);
     Index active = 0;
@@ -213,7 +224,11 @@ class TriangularFactor {
       if (below > 0)
         detail::apply_reflections<S>(L_.block(j + b, j, below, b), columns.bottomRows(below), panel,
                                      b);
+      if (carried)
+        detail::apply_reflections<S>(half.middleCols(j, b), half_dropped.leftCols(active), panel,
+                                     b);
     }
+    if (carried) carried->swap(half);
     for (Index c = 0; c < m; ++c) L_.col(c).segment(m, k).setZero();
     L_.middleCols(m, k).topRows(n_).setZero();
     n_ = m;

@@ -81,10 +81,10 @@ void apply_few(MatrixRef<S> L, MatrixRef<S> C, ConstMatrixRef<S> V, ConstMatrixR
       auto column = L.col(j).template segment<R>(i);
       const Eigen::Array<S, R, 1> l = column;
       Eigen::Array<S, R, 1> w = l;
-      for (int f = 0; f < K; ++f) w += c.col(f) * V(f, j);
+      unrolled<K>([&](auto f) { w += c.col(f()) * V(f(), j); });
       w *= T(j, j);
       column = (w - l).matrix();
-      for (int f = 0; f < K; ++f) c.col(f) -= w * V(f, j);
+      unrolled<K>([&](auto f) { c.col(f()) -= w * V(f(), j); });
     }
     C.template block<R, K>(i, 0) = c;
   }

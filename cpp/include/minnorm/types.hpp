@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace minnorm {
@@ -52,6 +53,19 @@ void set_rows(Matrix<S>& A, const Indices& rows, const Matrix<S>& values) {
     for (Index i = 0; i < values.rows(); ++i)
       A(rows[static_cast<std::size_t>(i)], j) = values(i, j);
 }
+
+namespace detail {
+template <class F, int... I>
+EIGEN_STRONG_INLINE void unrolled(F&& f, std::integer_sequence<int, I...>) {
+  (f(std::integral_constant<Index, I>{}), ...);
+}
+// f(0), ..., f(N-1), each a constant, so the calls are inlined and unrolled whatever
+// the optimisation level: what f keeps in an array of N packets stays in registers.
+template <int N, class F>
+EIGEN_STRONG_INLINE void unrolled(F&& f) {
+  unrolled(f, std::make_integer_sequence<int, N>{});
+}
+}  // namespace detail
 
 // gamma_d = d u / (1 - d u): d roundings in sequence (Higham, Accuracy and
 // Stability of Numerical Algorithms, 2nd ed., Lemma 3.1). Infinite past d u >= 1.
