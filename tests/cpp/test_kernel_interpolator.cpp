@@ -197,6 +197,37 @@ TEST(KernelInterpolator, BoundOnLambdaHoldsAndIsInheritedByDeletion) {
   }
 }
 
+// A sample close to a held one, learned or stepping in for one that leaves, brings an
+// eigenvalue far below the one proved before.
+TEST(KernelInterpolator, CloseSampleLowersTheBoundOnLambda) {
+  Sampler sampler(18);
+  const auto expect_bound = [](const KernelInterpolator<double>& model) {
+    const double lambda = double(smallest_eigenvalue(model.state().K.cast<Real>()));
+    EXPECT_LE(model.certificate().sigma_min_bound, lambda * (1 + 1e-6));
+    EXPECT_GT(model.certificate().sigma_min_bound, 1e-4 * lambda);
+  };
+  for (const double e : {1e-1, 1e-2, 1e-3}) {
+    Ledger<double> ledger(sampler.gaussian(10, 5), sampler.gaussian(10, 1));
+    auto model = fitted(ledger, rbf);
+    const RowMatrix<double> close_by = ledger.X.row(3) + e * sampler.gaussian(1, 5),
+                            targets = sampler.gaussian(1, 1);
+    ledger.learn(close_by, targets, model.learn(close_by, targets));
+    expect_bound(model);
+    EXPECT_TRUE(same_as_refit(model, ledger));
+  }
+  for (const double e : {0x1p-6, 0x1p-10}) {  // linear kernel of x, x + e z and 100 z
+    const RowMatrix<double> x = (sampler.gaussian(2, 6).array() * 0x1p4).round() * 0x1p-4;
+    RowMatrix<double> X(3, 6);
+    X << x.row(0), x.row(0) + e * x.row(1), 100 * x.row(1);
+    Ledger<double> ledger(X, sampler.gaussian(3, 1));
+    auto model = fitted(ledger, {{KernelType::linear, 1, 3, 1}, 0});
+    EXPECT_EQ(model.rank(), 2);
+    model.forget({2});
+    EXPECT_EQ(model.rank(), 2);
+    expect_bound(model);
+  }
+}
+
 // Duplicates: consistent ones interpolate, others have the least-squares solution
 // K^+ y, the same function whichever of them carries the coefficient.
 TEST(KernelInterpolator, DuplicateSamplesAreThePseudoinverse) {

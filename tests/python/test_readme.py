@@ -1,4 +1,4 @@
-"""The Python of README.md runs as printed, from the first block to the last, and prints what it says."""
+"""The Python of README.md runs, from the first block to the last, and prints what it says."""
 
 import contextlib
 import io

@@ -357,10 +357,17 @@ class KernelInterpolator {
   }
 
   void resolve() {
-    if (system_.full_rank() && !system_.carries()) system_.carry(samples_.targets());
+    const bool inherited = system_.carries();
+    if (system_.full_rank() && !inherited) system_.carry(samples_.targets());
     const detail::KernelProblem<S> problem{K_,    samples_.targets(), system_, alpha(), lambda_,
                                            scale_};
     solution_ = detail::solve_kernel(problem);
+    if (inherited && solution_.refinements > 0) {
+      // Carried along, L^-1 Y has errors relative to targets that are gone, which may
+      // have been far larger than those that stay.
+      system_.carry(samples_.targets());
+      solution_ = detail::solve_kernel(problem);
+    }
     certificate_ = detail::certify_kernel(problem, solution_);
     certificate_.method = method_;
     certificate_.n_forgotten = samples_.n_forgotten();

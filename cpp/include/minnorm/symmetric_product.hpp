@@ -17,9 +17,9 @@ namespace minnorm::detail {
 inline constexpr int product_columns = 8, product_lanes = 16;
 
 inline double symmetric_product_depth(Index n) {
-  const double d = static_cast<double>(n);
-  return std::ceil(d / product_columns) + std::ceil(d / product_lanes) + product_columns +
-         2.0 * product_lanes + 8;
+  const double d = static_cast<double>(n);  // n terms: n roundings, in whatever order
+  return std::min(d, std::ceil(d / product_columns) + std::ceil(d / product_lanes) +
+                         product_columns + 2.0 * product_lanes + 8);
 }
 
 template <class S>
