@@ -516,6 +516,7 @@ TEST(KernelInterpolator, ErrorsLeaveTheModelUnchanged) {
     EXPECT_THROW(model.learn(sampler.gaussian(2, 4), Y), ShapeError);
     EXPECT_THROW(model.learn(X, sampler.gaussian(3, 2)), ShapeError);
     EXPECT_THROW(model.learn(X, sampler.gaussian(2, 1)), ShapeError);
+    EXPECT_THROW(model.learn(RowMatrix<double>(0, X.cols()), RowMatrix<double>(0, 2)), ShapeError);
     EXPECT_THROW(model.learn(X_nan, Y), InputError);
     EXPECT_THROW(model.learn(X, RowMatrix<double>::Constant(2, 2, nan)), InputError);
     EXPECT_THROW(model.learn_precomputed(sampler.gaussian(2, 13), Y), InputError);

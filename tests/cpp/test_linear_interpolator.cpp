@@ -608,6 +608,7 @@ TEST(LinearInterpolator, ErrorsLeaveTheModelUnchanged) {
     EXPECT_THROW(model.learn(X, sampler.gaussian(3, 2)), ShapeError);
     EXPECT_THROW(model.learn(X, sampler.gaussian(2, 1)), ShapeError);
     EXPECT_THROW(model.learn(X, RowMatrix<double>(2, 0)), ShapeError);
+    EXPECT_THROW(model.learn(RowMatrix<double>(0, 20), RowMatrix<double>(0, 2)), ShapeError);
     EXPECT_THROW(model.learn(X_nan, Y), InputError);
     EXPECT_THROW(model.learn(X, Y_infinite), InputError);
     EXPECT_THROW(model.set_targets(sampler.gaussian(12, 2)), ShapeError);

@@ -119,6 +119,7 @@ class KernelInterpolator {
     if (cols != n_features())
       throw ShapeError("X: number of features: " + detail::got(n_features(), cols));
     const Index n = n_samples(), m = block.rows;
+    if (m < 1) throw ShapeError("X: expected at least one sample, got none");
     Rows<S> rows = rows_;
     rows.append(std::move(block));
     detail::require_finite(rows, n);
@@ -139,6 +140,7 @@ class KernelInterpolator {
   std::vector<Handle> learn_precomputed(ConstRowMatrixRef<S> values, ConstRowMatrixRef<S> Y) {
     const Index n = n_samples(), m = values.rows();
     if (!precomputed()) throw InputError("learn: expected rows, got kernel values");
+    if (m < 1) throw ShapeError("X: expected at least one sample, got none");
     if (values.cols() != n + m)
       throw ShapeError("X: kernel values in a row, retained and new samples: " +
                        detail::got(n + m, values.cols()));

@@ -34,6 +34,7 @@ class Samples {
 
   // Issues handles for m new samples with targets Y (m, t).
   std::vector<Handle> append(ConstRowMatrixRef<S> Y, Index m) {
+    if (m < 1) throw ShapeError("X: expected at least one sample, got none");
     if (Y.rows() != m) throw ShapeError("y: number of samples: " + detail::got(m, Y.rows()));
     if (Y.cols() < 1) throw ShapeError("y: expected at least one output, got none");
     if (size() > 0 && Y.cols() != targets_.cols())
