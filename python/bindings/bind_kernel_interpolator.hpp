@@ -1,7 +1,7 @@
 // KernelCoreFloat and KernelCoreDouble: the kernel model for Python.
 #pragma once
 
-#include "arrays.hpp"
+#include "bind_model.hpp"
 
 namespace minnorm::python {
 
@@ -25,13 +25,13 @@ inline const char* name_of(KernelType type) {
 }
 
 template <class S>
-py::dict kernel_state(const KernelInterpolator<S>& model) {
-  const auto state = model.state();
+py::dict kernel_state(const typename KernelInterpolator<S>::State& state, RowMatrix<S> rows) {
   const Kernel& kernel = state.options.kernel;
   py::dict out;
   out["kind"] = "kernel";
   out["version"] = 1;
-  out["X"] = model.precomputed() ? py::object(py::none()) : py::cast(gathered(model.rows()));
+  out["X"] =
+      kernel.type == KernelType::precomputed ? py::object(py::none()) : py::cast(std::move(rows));
   out["K"] = RowMatrix<S>(state.K);
   samples_to(out, state.samples);
   out["alpha"] = state.options.alpha;
@@ -79,8 +79,9 @@ template <class S>
 void bind_kernel_interpolator(py::module_& module, const char* name) {
   using Model = KernelInterpolator<S>;
   using Core = Guarded<Model>;
-  py::class_<Core>(module, name, py::module_local())
-      .def(py::init([](const Array<S>& X, const Array<S>& Y, const std::string& kernel,
+  py::class_<Core> core(module, name, py::module_local());
+  bind_model<S, Model>(core);
+  core.def(py::init([](const Array<S>& X, const Array<S>& Y, const std::string& kernel,
                        double gamma, double degree, double coef0, double alpha, bool owns_rows) {
              Model model({{kernel_type(kernel), gamma, degree, coef0}, alpha});
              const auto values = matrix<S>(X, "X");
@@ -100,38 +101,6 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
            py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("kernel"),
            py::arg("gamma"), py::arg("degree"), py::arg("coef0"), py::arg("alpha"),
            py::arg("owns_rows"))
-      .def_property_readonly(
-          "n_samples",
-          [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
-      .def_property_readonly(
-          "n_features",
-          [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
-      .def_property_readonly(
-          "n_targets",
-          [](const Core& c) {
-            return c.read([](const Model& m) { return m.samples().targets().cols(); });
-          })
-      .def_property_readonly(
-          "rank", [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
-      .def_property_readonly("dtype", [](const Core&) { return py::dtype::of<S>(); })
-      .def_property_readonly("backend", [](const Core&) { return "native"; })
-      .def_property_readonly(
-          "handles",
-          [](const Core& c) {
-            return integers(c.read([](const Model& m) { return m.samples().handles(); }));
-          })
-      .def_property_readonly("targets",
-                             [](const Core& c) {
-                               return c.read([](const Model& m) { return m.samples().targets(); });
-                             })
-      .def_property_readonly(
-          "dual_coef",
-          [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
-      .def_property_readonly(
-          "certificate",
-          [](const Core& c) {
-            return to_dict(c.read([](const Model& m) { return m.certificate(); }));
-          })
       .def(
           "predict",
           [](const Core& c, const Array<S>& Z) {
@@ -139,12 +108,6 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
             return c.read([&](const Model& m) { return m.predict(values); });
           },
           py::arg("Z").noconvert())
-      .def(
-          "forget",
-          [](Core& c, const Handles& gone) {
-            c.change([which = handles(gone)](Model& m) { m.forget(which); });
-          },
-          py::arg("handles").noconvert())
       .def(
           "learn",
           [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
@@ -159,24 +122,13 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
             }));
           },
           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
-      .def(
-          "set_targets",
-          [](Core& c, const Array<S>& Y) {
-            const auto targets = matrix<S>(Y, "Y");
-            c.change([&](Model& m) { m.set_targets(targets); });
-          },
-          py::arg("Y").noconvert())
-      .def(
-          "preview",
-          [](const Core& c, const Handles& gone) {
-            return Core(
-                c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
-          },
-          py::arg("handles").noconvert())
-      .def("leave_one_out",
-           [](const Core& c) { return c.read([](const Model& m) { return m.leave_one_out(); }); })
       .def("state",
-           [](const Core& c) { return kernel_state<S>(c.read([](const Model& m) { return m; })); })
+           [](const Core& c) {
+             auto [state, rows] = c.read([](const Model& m) {
+               return std::pair<typename Model::State, RowMatrix<S>>(m.state(), gathered(m.rows()));
+             });
+             return kernel_state<S>(state, std::move(rows));
+           })
       .def_static("from_state",
                   [](const py::dict& state) { return Core(kernel_from_state<S>(state)); });
 }

@@ -1,7 +1,7 @@
 // LinearCoreFloat and LinearCoreDouble: the linear model for Python.
 #pragma once
 
-#include "arrays.hpp"
+#include "bind_model.hpp"
 
 namespace minnorm::python {
 
@@ -24,12 +24,11 @@ inline const char* name_of(FactorizationChoice choice) {
 }
 
 template <class S>
-py::dict linear_state(const LinearInterpolator<S>& model) {
-  const auto state = model.state();
+py::dict linear_state(const typename LinearInterpolator<S>::State& state, RowMatrix<S> rows) {
   py::dict out;
   out["kind"] = "linear";
   out["version"] = 1;
-  out["X"] = gathered(model.rows());
+  out["X"] = std::move(rows);
   samples_to(out, state.samples);
   out["alpha"] = state.options.alpha;
   out["fit_intercept"] = state.options.fit_intercept;
@@ -71,8 +70,9 @@ template <class S>
 void bind_linear_interpolator(py::module_& module, const char* name) {
   using Model = LinearInterpolator<S>;
   using Core = Guarded<Model>;
-  py::class_<Core>(module, name, py::module_local())
-      .def(py::init([](const Array<S>& X, const Array<S>& Y, bool owns_rows, double alpha,
+  py::class_<Core> core(module, name, py::module_local());
+  bind_model<S, Model>(core);
+  core.def(py::init([](const Array<S>& X, const Array<S>& Y, bool owns_rows, double alpha,
                        bool fit_intercept, const std::string& factorization) {
              Model model({alpha, fit_intercept, factorization_choice(factorization)});
              Rows<S> rows(block<S>(X, owns_rows), X.shape(1), owns_rows);
@@ -86,48 +86,10 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
            py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("owns_rows"),
            py::arg("alpha"), py::arg("fit_intercept"), py::arg("factorization"))
       .def_property_readonly(
-          "n_samples",
-          [](const Core& c) { return c.read([](const Model& m) { return m.n_samples(); }); })
-      .def_property_readonly(
-          "n_features",
-          [](const Core& c) { return c.read([](const Model& m) { return m.n_features(); }); })
-      .def_property_readonly(
-          "n_targets",
-          [](const Core& c) {
-            return c.read([](const Model& m) { return m.samples().targets().cols(); });
-          })
-      .def_property_readonly(
-          "rank", [](const Core& c) { return c.read([](const Model& m) { return m.rank(); }); })
-      .def_property_readonly("dtype", [](const Core&) { return py::dtype::of<S>(); })
-      .def_property_readonly("backend", [](const Core&) { return "native"; })
-      .def_property_readonly(
-          "handles",
-          [](const Core& c) {
-            return integers(c.read([](const Model& m) { return m.samples().handles(); }));
-          })
-      .def_property_readonly("targets",
-                             [](const Core& c) {
-                               return c.read([](const Model& m) { return m.samples().targets(); });
-                             })
-      .def_property_readonly(
           "coef", [](const Core& c) { return c.read([](const Model& m) { return m.coef(); }); })
       .def_property_readonly(
           "intercept",
           [](const Core& c) { return c.read([](const Model& m) { return m.intercept(); }); })
-      .def_property_readonly(
-          "dual_coef",
-          [](const Core& c) { return c.read([](const Model& m) { return m.dual_coef(); }); })
-      .def_property_readonly(
-          "certificate",
-          [](const Core& c) {
-            return to_dict(c.read([](const Model& m) { return m.certificate(); }));
-          })
-      .def(
-          "forget",
-          [](Core& c, const Handles& gone) {
-            c.change([which = handles(gone)](Model& m) { m.forget(which); });
-          },
-          py::arg("handles").noconvert())
       .def(
           "learn",
           [](Core& c, const Array<S>& X, const Array<S>& Y, bool owns_rows) {
@@ -141,22 +103,6 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
             }));
           },
           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::arg("owns_rows"))
-      .def(
-          "set_targets",
-          [](Core& c, const Array<S>& Y) {
-            const auto targets = matrix<S>(Y, "Y");
-            c.change([&](Model& m) { m.set_targets(targets); });
-          },
-          py::arg("Y").noconvert())
-      .def(
-          "preview",
-          [](const Core& c, const Handles& gone) {
-            return Core(
-                c.read([which = handles(gone)](const Model& m) { return m.preview(which); }));
-          },
-          py::arg("handles").noconvert())
-      .def("leave_one_out",
-           [](const Core& c) { return c.read([](const Model& m) { return m.leave_one_out(); }); })
       .def(
           "influence",
           [](const Core& c, const Handles& positions) {
@@ -173,7 +119,12 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
           },
           py::arg("positions").noconvert())
       .def("state",
-           [](const Core& c) { return linear_state<S>(c.read([](const Model& m) { return m; })); })
+           [](const Core& c) {
+             auto [state, rows] = c.read([](const Model& m) {
+               return std::pair<typename Model::State, RowMatrix<S>>(m.state(), gathered(m.rows()));
+             });
+             return linear_state<S>(state, std::move(rows));
+           })
       .def_static("from_state",
                   [](const py::dict& state) { return Core(linear_from_state<S>(state)); });
 }

@@ -367,6 +367,20 @@ TEST(KernelInterpolator, LearningWhatMakesItIndefiniteIsRefused) {
   }
 }
 
+TEST(KernelInterpolator, ACopyIsIndependent) {
+  Sampler sampler(32);
+  Ledger<double> ledger(sampler.gaussian(12, 4), sampler.gaussian(12, 2));
+  const auto model = fitted(ledger, rbf);
+  const auto before = model.state();
+  auto copy = model;
+  copy.forget(ledger.handles_of({0, 5, 6}));
+  copy.learn(sampler.gaussian(2, 4), sampler.gaussian(2, 2));
+  EXPECT_TRUE(holds(model, ledger));
+  EXPECT_TRUE(identical(model.state().K, before.K));
+  for (Index i = 0; i < 12; ++i)
+    EXPECT_EQ(RowMatrix<double>(model.rows().vector(i)), RowMatrix<double>(ledger.X.row(i)));
+}
+
 TEST(KernelInterpolator, PreviewIsForgetAndChangesNothing) {
   Sampler sampler(10);
   for (const bool duplicates : {false, true}) {

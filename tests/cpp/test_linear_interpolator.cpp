@@ -369,6 +369,20 @@ TEST(LinearInterpolator, BoundOnSigmaHoldsAndIsInheritedByDeletion) {
   }
 }
 
+TEST(LinearInterpolator, ACopyIsIndependent) {
+  Sampler sampler(31);
+  Ledger<double> ledger(sampler.gaussian(12, 20), sampler.gaussian(12, 2));
+  const auto model = fitted(ledger, with_intercept);
+  const RowMatrix<double> coef = model.coef();
+  auto copy = model;
+  copy.forget(ledger.handles_of({0, 5, 6}));
+  copy.learn(sampler.gaussian(2, 20), sampler.gaussian(2, 2));
+  EXPECT_TRUE(holds(model, ledger));
+  for (Index i = 0; i < 12; ++i)
+    EXPECT_EQ(RowMatrix<double>(model.rows().vector(i)), RowMatrix<double>(ledger.X.row(i)));
+  EXPECT_EQ(model.coef(), coef);
+}
+
 TEST(LinearInterpolator, PreviewIsForgetAndChangesNothing) {
   Sampler sampler(9);
   for (const Index rank : {15, 30})

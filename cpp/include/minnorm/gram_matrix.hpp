@@ -24,6 +24,19 @@ class GramMatrix {
     slots_ = K_->rows();
   }
 
+  // A copy of an owned matrix is a copy of the data.
+  GramMatrix(const GramMatrix& other) : GramMatrix(other.alias()) {
+    if (!shared_) K_ = std::make_shared<Matrix<S>>(*K_);
+  }
+  GramMatrix(GramMatrix&&) noexcept = default;
+  GramMatrix& operator=(GramMatrix other) noexcept {
+    K_.swap(other.K_);
+    slot_.swap(other.slot_);
+    std::swap(slots_, other.slots_);
+    std::swap(shared_, other.shared_);
+    return *this;
+  }
+
   Index size() const { return static_cast<Index>(slot_.size()); }
   Index slots() const { return slots_; }
 
@@ -113,12 +126,21 @@ class GramMatrix {
 
   // The same matrix, read only.
   GramMatrix borrowed() const {
-    GramMatrix other = *this;
+    GramMatrix other = alias();
     other.shared_ = true;
     return other;
   }
 
  private:
+  GramMatrix alias() const {
+    GramMatrix other;
+    other.K_ = K_;
+    other.slot_ = slot_;
+    other.slots_ = slots_;
+    other.shared_ = shared_;
+    return other;
+  }
+
   Indices places(const Indices& samples) const {
     Indices out;
     out.reserve(samples.size());

@@ -120,7 +120,7 @@ class KernelInterpolator {
       throw ShapeError("X: number of features: " + detail::got(n_features(), cols));
     const Index n = n_samples(), m = block.rows;
     if (m < 1) throw ShapeError("X: expected at least one sample, got none");
-    Rows<S> rows = rows_;
+    Rows<S> rows = rows_.alias();
     rows.append(std::move(block));
     detail::require_finite(rows, n);
     Indices added;
@@ -144,7 +144,7 @@ class KernelInterpolator {
     if (values.cols() != n + m)
       throw ShapeError("X: kernel values in a row, retained and new samples: " +
                        detail::got(n + m, values.cols()));
-    Rows<S> rows = rows_;
+    Rows<S> rows = rows_.alias();
     rows.append(typename Rows<S>::Block{nullptr, m, 0, nullptr});
     return learn_values(std::move(rows), values.leftCols(n), values.rightCols(m), Y);
   }
@@ -157,9 +157,15 @@ class KernelInterpolator {
 
   // What forget would give. Shares rows and kernel matrix: valid until this changes.
   KernelInterpolator preview(const std::vector<Handle>& handles) const {
-    KernelInterpolator other = *this;
+    KernelInterpolator other(options_);
     other.rows_ = rows_.borrowed();
     other.K_ = K_.borrowed();
+    other.samples_ = samples_;
+    other.scale_ = scale_;
+    other.system_ = system_;
+    other.lambda_ = lambda_;
+    other.examined_ = examined_;
+    other.method_ = method_;
     other.forget(handles);
     return other;
   }
@@ -336,7 +342,7 @@ class KernelInterpolator {
       }
     }
     if (refit) {
-      Rows<S> rows = rows_;
+      Rows<S> rows = rows_.alias();
       Matrix<S> values = K.ordered() / static_cast<S>(scale_);
       KernelInterpolator fresh(options_);
       fresh.replace_all(no_features(values.rows()), std::move(values), std::move(samples));

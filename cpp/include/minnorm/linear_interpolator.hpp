@@ -97,7 +97,7 @@ class LinearInterpolator {
     const Index n = n_samples(), m = block.rows;
     Samples<S> samples = samples_;
     const std::vector<Handle> handles = samples.append(Y, m);
-    Rows<S> rows = rows_;
+    Rows<S> rows = rows_.alias();
     rows.append(std::move(block));
     detail::require_finite(rows, n);
     S largest = 0;
@@ -142,8 +142,12 @@ class LinearInterpolator {
 
   // What forget would give. Shares the rows: valid until this model changes.
   LinearInterpolator preview(const std::vector<Handle>& handles) const {
-    LinearInterpolator other = *this;
-    other.rows_ = rows_.borrowed();
+    LinearInterpolator other(options_);
+    other.commit(rows_.borrowed(), samples_, system_, norms_, sigma_);
+    other.frame_ = frame_;
+    other.examined_ = examined_;
+    other.from_gram_ = from_gram_;
+    other.method_ = method_;
     other.forget(handles);
     return other;
   }
@@ -280,7 +284,7 @@ class LinearInterpolator {
       }
     }
     if (refit) {
-      Rows<S> keep = rows_;
+      Rows<S> keep = rows_.alias();
       replace_all(std::move(rows), std::move(samples));
       keep.erase(gone);  // overwrites, once the fit has succeeded
       rows_ = std::move(keep);

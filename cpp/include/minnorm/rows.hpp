@@ -29,6 +29,17 @@ class Rows {
   };
 
   Rows() = default;
+  // A copy of owned rows is a copy of the data; of borrowed rows, of addresses.
+  Rows(const Rows& other) : Rows(other.owned_ ? other.gathered() : other.alias()) {}
+  Rows(Rows&&) noexcept = default;
+  Rows& operator=(Rows other) noexcept {
+    std::swap(cols_, other.cols_);
+    std::swap(owned_, other.owned_);
+    blocks_.swap(other.blocks_);
+    address_.swap(other.address_);
+    slot_.swap(other.slot_);
+    return *this;
+  }
   Rows(Block block, Index cols, bool owned) : cols_(cols), owned_(owned) {
     append(std::move(block));
   }
@@ -100,9 +111,20 @@ class Rows {
     erase(samples, [](Index, Index) {}, [](Index) {});
   }
 
-  // The same rows, borrowed: for a preview that must not write.
+  // The same buffers under the same ownership: for a change that is made aside and
+  // then takes the place of this object, which must not be used with it.
+  Rows alias() const {
+    Rows other;
+    other.cols_ = cols_;
+    other.owned_ = owned_;
+    other.blocks_ = blocks_;
+    other.address_ = address_;
+    other.slot_ = slot_;
+    return other;
+  }
+  // The same buffers, read only: for a preview.
   Rows borrowed() const {
-    Rows other = *this;
+    Rows other = alias();
     other.owned_ = false;
     return other;
   }
@@ -123,6 +145,12 @@ class Rows {
   }
 
  private:
+  Rows gathered() const {
+    auto buffer = std::make_shared<RowMatrix<S>>(size(), cols_);
+    for (Index i = 0; i < size(); ++i) buffer->row(i) = vector(i);
+    return Rows(Block{buffer->data(), size(), cols_, buffer}, cols_, true);
+  }
+
   Index cols_ = 0;
   bool owned_ = true;
   std::vector<Block> blocks_;

@@ -2,6 +2,10 @@
 // own algebra is column-major, what it takes from callers is row-major.
 #pragma once
 
+#ifdef __FAST_MATH__
+#error "minnorm proves its error bounds for IEEE arithmetic: compile without -ffast-math"
+#endif
+
 #include <Eigen/Core>
 #include <cstdint>
 #include <limits>
