@@ -233,7 +233,8 @@ class KernelInterpolator(RegressorMixin, KernelModel):  # type: ignore[misc]
     ids_ : ndarray, shape (n,)
         Ids of the retained samples in insertion order.
     rank_ : int
-        Independent samples, by the tolerance ``n eps lambda_max(K)``.
+        Independent samples, by the tolerance ``max(n eps64, 8 eps) lambda_max(K)``, eps of the
+        data's precision: the factorization runs in double.
     certificate_ : Certificate
         Proved distance to retraining. The kernel matrix as evaluated in working precision is taken
         as the definition of the problem.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +59,13 @@ class KernelFactor:
 
 
 def tolerance(gram: Gram, lambda_max: float) -> float:
-    """Schur complements below n eps lambda_max count as zero."""
-    return gram.n_samples * 2.0 * unit_roundoff(gram.array.dtype) * lambda_max
+    """Schur complements below max(n eps64, 8 eps) lambda_max count as zero.
+
+    The factorization runs in double precision, so for single it is the rounding of the kernel
+    values, not n of them, that hides an eigenvalue.
+    """
+    eps64, eps = 2.0 * unit_roundoff(np.dtype(np.float64)), 2.0 * unit_roundoff(gram.array.dtype)
+    return max(gram.n_samples * eps64, 8.0 * eps) * lambda_max
 
 
 def fresh(gram: Gram, *, alpha: float) -> KernelFactor:
@@ -67,9 +73,9 @@ def fresh(gram: Gram, *, alpha: float) -> KernelFactor:
     n, dtype = gram.n_samples, gram.array.dtype
     exponent = max(gram.exponent(), exponent_of(alpha)) if alpha > 0.0 else gram.exponent()
     norms = gram.row_norms(exponent)
-    G = scaled(gram.gather(), -exponent)
+    G = scaled(gram.gather(), -exponent).astype(np.float64, copy=False)
     scaled_alpha = math.ldexp(alpha, -exponent)
-    G.flat[:: n + 1] += dtype.type(scaled_alpha)
+    G.flat[:: n + 1] += scaled_alpha
     lambda_max = factor.largest_singular_value(G)
     base = KernelFactor(
         L=G,
@@ -87,7 +93,7 @@ def fresh(gram: Gram, *, alpha: float) -> KernelFactor:
     L, info = potrf(G.T, lower=1, overwrite_a=0, clean=1)
     regular = info == 0 and factor.smallest_singular_value(L) ** 2 > tolerance(gram, lambda_max)
     if info == 0 and (regular or alpha > 0.0):
-        return _proved(replace(base, L=L), G)
+        return _in_precision(_proved(replace(base, L=L), G), dtype)
     if alpha > 0.0:
         raise NotPositiveDefiniteError(
             f"expected K + alpha I positive definite, got a negative or zero pivot with alpha = "
@@ -95,7 +101,11 @@ def fresh(gram: Gram, *, alpha: float) -> KernelFactor:
             f"{math.ldexp(tolerance(gram, lambda_max), exponent):.3g} or use a positive "
             "semidefinite kernel"
         )
-    return _pivoted(base, G, tolerance(gram, lambda_max))
+    return _in_precision(_pivoted(base, G, tolerance(gram, lambda_max)), dtype)
+
+
+def _in_precision(made: KernelFactor, dtype: np.dtype[Any]) -> KernelFactor:
+    return replace(made, L=made.L.astype(dtype, copy=False), W=made.W.astype(dtype, copy=False))
 
 
 def _pivoted(base: KernelFactor, G: Array, tol: float) -> KernelFactor:
