@@ -213,8 +213,10 @@ class TriangularFactor {
     Index active = 0;
     for (Index j = 0; j < m; j += width) {
       const Index b = std::min(width, m - j), below = m - j - b;
-      for (Index c = j; c < j + b; ++c)
+      for (Index c = j; c < j + b; ++c) {
         move_column(kept[static_cast<std::size_t>(c)], L_.col(c).data(), c, rows, m);
+        L_.col(c).segment(m, k).setZero();  // while the column is in cache
+      }
       while (active < k && start[static_cast<std::size_t>(active)] < j + b) ++active;
       if (active == 0) continue;
       auto columns = C.leftCols(active);
@@ -229,7 +231,6 @@ class TriangularFactor {
                                      b);
     }
     if (carried) carried->swap(half);
-    for (Index c = 0; c < m; ++c) L_.col(c).segment(m, k).setZero();
     L_.middleCols(m, k).topRows(n_).setZero();
     n_ = m;
   }
