@@ -114,7 +114,7 @@ LinearSolution<S> solve_linear(const LinearProblem<S>& problem) {
   return out;
 }
 
-// Bounds for one output, in scaled units; derived in docs of certificate.hpp.
+// Bounds for one output, in scaled units; stated in certificate.hpp.
 struct LinearBounds {
   double residual, parameter, intercept;
   bool interpolates;
