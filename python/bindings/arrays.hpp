@@ -32,18 +32,32 @@ RowMap<S> matrix(const Array<S>& array, const char* name) {
   return {array.data(), array.shape(0), array.shape(1)};
 }
 
-// The array's buffer, kept alive by the block. The core may drop a block while it
-// runs without the GIL, so the reference is given back under it.
+// A reference to a Python object that the core may drop while it runs without the
+// GIL: it is given back under it.
+inline std::shared_ptr<const void> kept_alive(const py::object& object) {
+  return {new py::object(object), [](const py::object* kept) {
+            const py::gil_scoped_acquire gil;
+            delete kept;
+          }};
+}
+
+// The array's buffer, kept alive by the block.
 template <class S>
 typename Rows<S>::Block block(const Array<S>& array, bool owned) {
   const auto rows = matrix<S>(array, "X");
   if (owned && !array.writeable())
     throw InputError("X: expected a writeable array that the model may own, got a read-only one");
-  std::shared_ptr<const void> keep(new py::object(array), [](const py::object* object) {
-    const py::gil_scoped_acquire gil;
-    delete object;
-  });
-  return {const_cast<S*>(rows.data()), rows.rows(), rows.cols(), std::move(keep)};
+  return {const_cast<S*>(rows.data()), rows.rows(), rows.cols(), kept_alive(array)};
+}
+
+// The matrix as an array that owns its buffer: large results are not copied.
+template <class S>
+py::array_t<S> owning_array(RowMatrix<S> values) {
+  auto held = std::make_unique<RowMatrix<S>>(std::move(values));
+  const py::capsule owner(held.get(),
+                          [](void* pointer) { delete static_cast<RowMatrix<S>*>(pointer); });
+  const RowMatrix<S>& out = *held.release();
+  return py::array_t<S>({out.rows(), out.cols()}, out.data(), owner);
 }
 
 inline std::vector<Handle> handles(const Handles& array) {

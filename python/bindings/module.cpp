@@ -6,6 +6,7 @@
 namespace minnorm::python {
 void bind_float(pybind11::module_& module);
 void bind_double(pybind11::module_& module);
+void bind_projection(pybind11::module_& module);
 }  // namespace minnorm::python
 
 namespace {
@@ -39,4 +40,5 @@ PYBIND11_MODULE(MINNORM_MODULE_NAME, module) {
   py::register_local_exception_translator(&translate);
   minnorm::python::bind_float(module);
   minnorm::python::bind_double(module);
+  minnorm::python::bind_projection(module);
 }

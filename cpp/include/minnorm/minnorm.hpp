@@ -3,5 +3,6 @@
 // distinct threads; one may be read by several while none changes it.
 #pragma once
 
+#include "jacobian_projector.hpp"
 #include "kernel_interpolator.hpp"
 #include "linear_interpolator.hpp"

@@ -201,13 +201,13 @@ class TriangularFactor {
       move_column(rows[static_cast<std::size_t>(f)], C.col(f).data(), first, rows, m);
     }
     // B = L (L^-1 B) holds before and after: the rows of (L^-1 B)^T turn like those of L.
-    Matrix<S> half, half_dropped;
+    Matrix<S> half_dropped;
     if (carried) {
-      half.resize(carried->rows(), m);
       half_dropped.resize(carried->rows(), k);
-      for (Index c = 0; c < m; ++c) half.col(c) = carried->col(kept[static_cast<std::size_t>(c)]);
       for (Index f = 0; f < k; ++f)
         half_dropped.col(f) = carried->col(rows[static_cast<std::size_t>(f)]);
+      for (Index c = rows.front(); c < m; ++c)
+        carried->col(c) = carried->col(kept[static_cast<std::size_t>(c)]);
     }
     detail::PanelReflections<S> panel(k, width, 256);
     Index active = 0;
@@ -227,10 +227,13 @@ class TriangularFactor {
         detail::apply_reflections<S>(L_.block(j + b, j, below, b), columns.bottomRows(below), panel,
                                      b);
       if (carried)
-        detail::apply_reflections<S>(half.middleCols(j, b), half_dropped.leftCols(active), panel,
-                                     b);
+        detail::apply_reflections<S>(carried->middleCols(j, b), half_dropped.leftCols(active),
+                                     panel, b);
     }
-    if (carried) carried->swap(half);
+    if (carried) {
+      carried->rightCols(k).setZero();
+      carried->conservativeResize(Eigen::NoChange, m);
+    }
     L_.middleCols(m, k).topRows(n_).setZero();
     n_ = m;
   }

@@ -1,0 +1,144 @@
+// JacobianBlocks: J (m, p) where it lies, as a grid of row-major blocks: column
+// blocks (the layers of a model), each of row blocks (batches of samples).
+//
+// Invariant: J is only read and never copied as a whole; every column block holds
+// the same m rows in the same order. Work goes by panels of columns, converted to
+// double in a buffer that stays in cache.
+// Shapes: panel (rows, w), w <= panel_columns(rows). Cost of a pass: one read.
+// Throws ShapeError where blocks do not fit each other, before anything changes.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "errors.hpp"
+#include "rows.hpp"
+
+namespace minnorm {
+
+template <class S>
+class JacobianBlocks {
+ public:
+  using Block = typename Rows<S>::Block;
+  // Called in a pass after the columns [first, last) have been read, about every
+  // release_bytes; a reader of mapped files gives the pages back there.
+  using Release = std::function<void(Index first, Index last)>;
+  static constexpr Index release_bytes = Index(1) << 26;
+
+  struct ColumnBlock {
+    Index cols = 0;
+    std::vector<Block> blocks;
+  };
+
+  JacobianBlocks() = default;
+  explicit JacobianBlocks(std::vector<ColumnBlock> columns, Release release = {})
+      : release_(std::move(release)) {
+    if (columns.empty()) throw ShapeError("J: expected at least one block, got none");
+    for (ColumnBlock& column : columns) {
+      if (column.cols < 1) throw ShapeError("J: expected at least one column in a block, got none");
+      if (column.blocks.empty()) throw ShapeError("J: expected at least one row, got none");
+      Rows<S> rows(std::move(column.blocks.front()), column.cols, false);
+      for (std::size_t b = 1; b < column.blocks.size(); ++b)
+        rows.append(std::move(column.blocks[b]));
+      if (!columns_.empty() && rows.size() != columns_.front().size())
+        throw ShapeError("J: number of rows of a column block: " +
+                         detail::got(columns_.front().size(), rows.size()));
+      first_.push_back(cols_);
+      cols_ += column.cols;
+      columns_.push_back(std::move(rows));
+    }
+  }
+  // J is read in place and must outlive the result.
+  static JacobianBlocks view(ConstRowMatrixRef<S> J) {
+    ColumnBlock all{J.cols(), {Block{const_cast<S*>(J.data()), J.rows(), J.outerStride(), {}}}};
+    return JacobianBlocks({std::move(all)});
+  }
+
+  Index rows() const { return columns_.empty() ? 0 : columns_.front().size(); }
+  Index cols() const { return cols_; }
+
+  // More rows below, split into the same column blocks.
+  void append(const std::vector<ColumnBlock>& more) {
+    if (more.size() != columns_.size())
+      throw ShapeError("J: number of column blocks: " +
+                       detail::got(static_cast<long long>(columns_.size()),
+                                   static_cast<long long>(more.size())));
+    Index added = -1;
+    for (std::size_t c = 0; c < more.size(); ++c) {
+      if (more[c].cols != columns_[c].cols())
+        throw ShapeError("J: number of columns of block " + std::to_string(c) + ": " +
+                         detail::got(columns_[c].cols(), more[c].cols));
+      Index count = 0;
+      for (const Block& block : more[c].blocks) count += block.rows;
+      if (added >= 0 && count != added)
+        throw ShapeError("J: number of rows of a column block: " + detail::got(added, count));
+      added = count;
+    }
+    for (std::size_t c = 0; c < more.size(); ++c)
+      for (const Block& block : more[c].blocks) columns_[c].append(block);
+  }
+  void erase(const Indices& rows) {  // ascending, distinct
+    for (Rows<S>& column : columns_) column.erase(rows);
+  }
+
+  // Wide enough that a row is read in runs of kilobytes, narrow enough that the
+  // panel stays in the second-level cache.
+  static Index panel_columns(Index rows) {
+    return std::clamp<Index>((Index(1) << 15) / std::max<Index>(rows, 1), 256, 1024) & ~Index(63);
+  }
+
+  // f(panel, first): panel (rows.size(), w), double, holds the columns from `first`
+  // on of the chosen rows, row k times scale(k) (empty: as it is).
+  template <class F>
+  void for_each_panel(const Indices& rows, const Vector<double>& scale, Index width, F f) const {
+    const Index m = static_cast<Index>(rows.size());
+    // The rows of the buffer must not lie a power of two apart: they would share
+    // the sets of the first-level cache.
+    RowMatrix<double> buffer(m, width + 8);
+    Index released = 0;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const Rows<S>& column = columns_[c];
+      for (Index from = 0; from < column.cols(); from += width) {
+        const Index w = std::min(width, column.cols() - from);
+        for (Index k = 0; k < m; ++k) {
+          const S* entries = column.row(rows[static_cast<std::size_t>(k)]) + from;
+          auto line = buffer.row(k).head(w);
+          line = Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(entries, w)
+                     .template cast<double>();
+          if (scale.size() > 0 && scale(k) != 1) line *= scale(k);
+        }
+        f(ConstRowMatrixRef<double>(buffer.leftCols(w)), first_[c] + from);
+        const Index end = first_[c] + from + w;
+        if (release_ && (end - released) * m * static_cast<Index>(sizeof(S)) >= release_bytes) {
+          release_(released, end);
+          released = end;
+        }
+      }
+    }
+    if (release_ && released < cols_) release_(released, cols_);
+  }
+  template <class F>
+  void for_each_panel(const Indices& rows, const Vector<double>& scale, F f) const {
+    for_each_panel(rows, scale, panel_columns(static_cast<Index>(rows.size())), f);
+  }
+
+  // Largest absolute entry of row i; NaN or infinity if it holds one.
+  double largest_entry(Index i) const {
+    double largest = 0;
+    for (const Rows<S>& column : columns_) {
+      const auto row = column.vector(i);
+      if (!row.allFinite()) return std::numeric_limits<double>::quiet_NaN();
+      largest = std::max(largest, static_cast<double>(row.cwiseAbs().maxCoeff()));
+    }
+    return largest;
+  }
+
+ private:
+  std::vector<Rows<S>> columns_;
+  Indices first_;
+  Index cols_ = 0;
+  Release release_;
+};
+
+}  // namespace minnorm

@@ -1,0 +1,134 @@
+// The triangular factor of the rows of J without the orthogonal one, and the
+// passes from which rows are scaled and chosen.
+//
+// Invariant: L L^T = T J J^T T with the error of orthogonal transformations of
+// T J: of order eps |t_i j_i| in row i, so cond(J) is not squared. Panels are
+// factored apart and merged as a binary tree: an entry is rounded log2(p / w) times
+// in sequence, not p / w times, and a duplicate row leaves a few eps (Demmel,
+// Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34, 2012).
+// Shapes: m rows of p, L (m, m). Cost: gram m^2 p, qless_qr 2 m^2 p (3 m^2 p where
+// p is only a few times m); one read of J each.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "jacobian_blocks.hpp"
+#include "row_space.hpp"
+#include "tall_products.hpp"
+
+namespace minnorm::detail {
+
+inline Indices first_indices(Index n) {
+  Indices all(static_cast<std::size_t>(n));
+  std::iota(all.begin(), all.end(), Index(0));
+  return all;
+}
+
+// G (m, m) += panel panel^T, lower triangle.
+inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
+  // Tiles read the panel once per strip: fast while it stays in cache.
+  if (panel.size() <= (Index(1) << 17))
+    add_tall_product(panel, panel, G, true);
+  else
+    G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+}
+
+// Distance, relative to sigma_max of unit rows, below which a row is dependent.
+template <class S>
+double numerical_tolerance(Index m) {
+  return static_cast<double>(std::max<Index>(m, 16)) *
+         static_cast<double>(std::numeric_limits<S>::epsilon());
+}
+
+// The power of two that brings `norm` into [1, 2); 1 for 0.
+inline double power_of_two_scale(double norm) {
+  if (!(norm > 0)) return 1;
+  int exponent = 0;
+  std::frexp(norm, &exponent);
+  return std::ldexp(1.0, std::clamp(1 - exponent, -1000, 1000));
+}
+
+// Empty where the squared norms neither overflow nor vanish. Else scales for a second
+// pass, from the largest entry of each row whose square does; throws where that is
+// not a number. A row of zeros alone asks for nothing.
+template <class S>
+Vector<double> rescue_scales(const JacobianBlocks<S>& J, const Vector<double>& squared) {
+  Vector<double> scale = Vector<double>::Ones(J.rows());
+  bool any = false;
+  for (Index i = 0; i < J.rows(); ++i) {
+    if (squared(i) > 1e-250 && squared(i) < 1e250) continue;
+    const double largest = J.largest_entry(i);
+    if (!std::isfinite(largest))
+      throw InputError("J: expected finite values, got NaN or infinity in row " +
+                       std::to_string(i) + "; drop that sample or mend its gradient");
+    scale(i) = power_of_two_scale(largest);
+    any = any || largest > 0;
+  }
+  return any ? scale : Vector<double>();
+}
+
+// T of row_space.hpp, by one read of J.
+template <class S>
+Vector<double> row_scales(const JacobianBlocks<S>& J) {
+  const Indices all = first_indices(J.rows());
+  Vector<double> before, squared(J.rows());
+  const auto pass = [&] {
+    squared.setZero();
+    J.for_each_panel(all, before, [&](const ConstRowMatrixRef<double>& panel, Index) {
+      squared += panel.rowwise().squaredNorm();
+    });
+  };
+  pass();
+  before = rescue_scales(J, squared);
+  if (before.size() > 0) pass();
+  Vector<double> scale(J.rows());
+  for (Index i = 0; i < J.rows(); ++i) scale(i) = power_of_two_scale(std::sqrt(squared(i)));
+  if (before.size() > 0) scale.array() *= before.array();
+  return scale;
+}
+
+// L (m, m) of the rows times `scale`, one entry a row.
+template <class S>
+TriangularFactor<double> qless_qr(const JacobianBlocks<S>& J, const Indices& rows,
+                                  const Vector<double>& scale) {
+  const Index m = static_cast<Index>(rows.size());
+  struct Node {
+    int level;
+    TriangularFactor<double> factor;
+  };
+  std::vector<Node> tree;  // levels descend: a binary counter
+  const auto merge_last = [&tree] {
+    Matrix<double> C = tree.back().factor.matrix();
+    tree.pop_back();
+    tree.back().factor.accumulate(C);
+    ++tree.back().level;
+  };
+  J.for_each_panel(rows, scale, std::max<Index>(512, 4 * m),
+                   [&](const ConstRowMatrixRef<double>& panel, Index) {
+                     Matrix<double> C = panel;
+                     tree.push_back({0, TriangularFactor<double>(m, 0.0)});
+                     tree.back().factor.accumulate(C);
+                     while (tree.size() > 1 && tree[tree.size() - 2].level == tree.back().level)
+                       merge_last();
+                   });
+  while (tree.size() > 1) merge_last();
+  return std::move(tree.back().factor);
+}
+
+// The row space of T J from a Q-less QR, rows chosen to `tolerance`.
+template <class S>
+RowSpace<double> row_space_by_qr(const JacobianBlocks<S>& J, const Vector<double>& scale,
+                                 double tolerance) {
+  const Indices all = first_indices(J.rows());
+  TriangularFactor<double> L = qless_qr(J, all, scale);
+  const Matrix<double> K = L.matrix();
+  const Vector<double> lengths = K.rowwise().norm();
+  const Matrix<double> unit = unit_rows(K);
+  const double largest = largest_singular_value(unit);
+  if (TriangularFactor<double>(unit).smallest_singular_value() > 2 * tolerance * largest)
+    return RowSpace<double>(scale, all, {}, std::move(L), Matrix<double>(0, K.rows()));
+  return RowSpace<double>::choose(scale, K, lengths, tolerance, largest);
+}
+
+}  // namespace minnorm::detail

@@ -1,0 +1,233 @@
+// RowSpace: the span of rows J by a triangular factor on independent ones.
+//
+// Invariant: with t_i = scale()(i), a power of two that brings |t_i j_i| into
+// [1, 2), T = diag(t), B = basis() in the order of the factor, D = dependents():
+//   T J_B = L Q,  L lower triangular, diag(L) > 0,  Q (r, p) with orthonormal rows,
+//   T J_D = W T J_B  to the tolerance,  so  T J = K Q,  K = coordinates().
+// Q itself is not held: it is L^-1 T J_B, or stored by ThinQR.
+// A row is dependent when its distance to the span of the rows chosen before it is
+// at most tolerance * sigma_max, all rows scaled to unit length. Zero rows are.
+// Erasing turns L by orthogonal transformations alone; where dependents had weight
+// on an erased row, the basis is chosen anew from K: K' = L' Z, and Q' = Z Q.
+// Shapes: m rows, rank r; L (r, r), W (m - r, r), K (m, r). Cost: erase 2 r^2 k,
+// with dependents 4 m r^2; append r^2 c; Q follows at 2 r p k, or 2 r^2 p.
+#pragma once
+
+#include <numeric>
+#include <optional>
+
+#include "independent_rows.hpp"
+#include "triangular_factor.hpp"
+
+namespace minnorm {
+
+namespace detail {
+
+// Largest singular value by power iteration: an estimate from below, sharp to a few
+// percent at the least and at least the largest row norm. 4 m n flops a step.
+inline double largest_singular_value(const Matrix<double>& A) {
+  if (A.size() == 0) return 0;
+  const double scale = A.cwiseAbs().maxCoeff();
+  if (!(scale > 0)) return 0;
+  const double largest_row = A.rowwise().stableNorm().maxCoeff();
+  Vector<double> x = Vector<double>::LinSpaced(A.cols(), 1.0, 2.0), y;
+  double sigma = 0;
+  for (int step = 0; step < 12; ++step) {
+    y.noalias() = A * (x / x.norm());
+    y /= scale;
+    const double length = y.norm();
+    if (!(length > 0)) break;
+    sigma = std::max(sigma, length * scale);
+    x.noalias() = A.transpose() * y;
+    if (!(x.norm() > 0)) break;
+    x /= scale;
+  }
+  return std::max(sigma, largest_row);
+}
+
+// Rows scaled to unit length; zero rows stay.
+inline Matrix<double> unit_rows(Matrix<double> K) {
+  for (Index i = 0; i < K.rows(); ++i) {
+    const double length = K.row(i).norm();
+    if (length > 0) K.row(i) /= length;
+  }
+  return K;
+}
+
+// Maximal independent set of the rows K (m, n), whose lengths before anything was
+// projected away are `lengths`. `reference`: sigma_max to which the tolerance refers.
+inline IndependentRows choose_rows(const Matrix<double>& K, const Vector<double>& lengths,
+                                   double tolerance, double reference) {
+  Vector<double> unit(K.rows());
+  for (Index i = 0; i < K.rows(); ++i) unit(i) = lengths(i) > 0 ? 1 / lengths(i) : 1;
+  const Matrix<double> A = (unit.asDiagonal() * K).transpose();
+  IndependentRows out = independent_rows(A, tolerance * reference);
+  // Back to the given lengths: K_B = diag(l_B) L' Z, W_ij = l_i W'_ij / l_j.
+  for (Index j = 0; j < out.rank; ++j) out.L.row(j) /= unit(out.order[static_cast<std::size_t>(j)]);
+  for (Index i = 0; i < out.W.rows(); ++i)
+    for (Index j = 0; j < out.rank; ++j)
+      out.W(i, j) *= unit(out.order[static_cast<std::size_t>(j)]) /
+                     unit(out.order[static_cast<std::size_t>(out.rank + i)]);
+  return out;
+}
+
+}  // namespace detail
+
+template <class S>
+class RowSpace {
+ public:
+  RowSpace() = default;
+  RowSpace(Vector<double> scale, Indices basis, Indices dependents, TriangularFactor<S> factor,
+           Matrix<S> weights)
+      : scale_(std::move(scale)),
+        basis_(std::move(basis)),
+        dependents_(std::move(dependents)),
+        factor_(std::move(factor)),
+        weights_(std::move(weights)) {
+    if (dependents_.empty()) weights_.resize(0, rank());
+  }
+  // From coordinates K (m, n) of the rows T J on any orthonormal basis, all that is
+  // known of the span; `lengths` (m) are those of the rows.
+  static RowSpace choose(Vector<double> scale, const Matrix<double>& K,
+                         const Vector<double>& lengths, double tolerance, double reference) {
+    IndependentRows chosen = detail::choose_rows(K, lengths, tolerance, reference);
+    const auto middle = chosen.order.begin() + chosen.rank;
+    return RowSpace(std::move(scale), Indices(chosen.order.begin(), middle),
+                    Indices(middle, chosen.order.end()),
+                    TriangularFactor<S>(Matrix<S>(chosen.L.template cast<S>())),
+                    chosen.W.template cast<S>());
+  }
+
+  Index size() const { return rank() + static_cast<Index>(dependents_.size()); }
+  Index rank() const { return static_cast<Index>(basis_.size()); }
+  const Vector<double>& scale() const { return scale_; }
+  const Indices& basis() const { return basis_; }
+  const Indices& dependents() const { return dependents_; }
+  const TriangularFactor<S>& factor() const { return factor_; }
+  const Matrix<S>& weights() const { return weights_; }
+
+  // K (m, r), rows by position.
+  Matrix<double> coordinates() const {
+    Matrix<double> K = Matrix<double>::Zero(size(), rank());
+    const Matrix<double> L = factor_.matrix().template cast<double>();
+    set_rows(K, basis_, L);
+    if (!dependents_.empty()) {
+      const Matrix<double> below = weights_.template cast<double>() * L;
+      set_rows(K, dependents_, below);
+    }
+    return K;
+  }
+
+  // cond_2 of the basis with rows scaled to unit length: an estimate from below,
+  // infinity for a singular factor.
+  double condition() const {
+    if (rank() == 0) return 1;
+    const TriangularFactor<double> unit(
+        detail::unit_rows(factor_.matrix().template cast<double>()));
+    const double smallest = unit.smallest_singular_value();
+    return smallest > 0 ? unit.largest_singular_value() / smallest
+                        : std::numeric_limits<double>::infinity();
+  }
+
+  // Forgets rows (ascending, distinct). Q^T (p, r), if given, is turned along. False
+  // where the basis was chosen anew by pivots that K, with its rounding, hardly shows.
+  bool erase(const Indices& positions, double tolerance, Matrix<S>* Qt = nullptr) {
+    std::vector<char> gone(static_cast<std::size_t>(size()), 0);
+    for (const Index i : positions) gone[static_cast<std::size_t>(i)] = 1;
+    Indices rows, kept, renamed;
+    for (Index i = 0, next = 0; i < size(); ++i) {
+      const bool stays = !gone[static_cast<std::size_t>(i)];
+      renamed.push_back(stays ? next++ : -1);
+      if (stays) kept.push_back(i);
+    }
+    for (std::size_t k = 0; k < basis_.size(); ++k)
+      if (gone[static_cast<std::size_t>(basis_[k])]) rows.push_back(static_cast<Index>(k));
+    Vector<double> scale(static_cast<Index>(kept.size()));
+    for (std::size_t i = 0; i < kept.size(); ++i) scale(static_cast<Index>(i)) = scale_(kept[i]);
+
+    Indices held, dependents;  // rows of W that stay
+    bool loose = false;
+    for (std::size_t d = 0; d < dependents_.size(); ++d) {
+      if (gone[static_cast<std::size_t>(dependents_[d])]) continue;
+      held.push_back(static_cast<Index>(d));
+      dependents.push_back(renamed[static_cast<std::size_t>(dependents_[d])]);
+      for (const Index k : rows)
+        loose = loose || std::abs(weights_(static_cast<Index>(d), k)) >
+                             16 * std::numeric_limits<S>::epsilon();
+    }
+    if (loose) {
+      const Matrix<double> K = rows_of(coordinates(), kept);
+      const Vector<double> lengths = K.rowwise().norm();
+      const double largest = detail::largest_singular_value(detail::unit_rows(K));
+      RowSpace chosen = choose(std::move(scale), K, lengths, tolerance, largest);
+      const double hidden = 64 * static_cast<double>(std::max<Index>(K.rows(), 16)) *
+                            std::numeric_limits<S>::epsilon() * largest;
+      bool certain = true;
+      for (Index k = 0; k < chosen.rank() && tolerance * largest < hidden; ++k)
+        certain = certain && chosen.factor_.matrix()(k, k) >=
+                                 hidden * lengths(chosen.basis_[static_cast<std::size_t>(k)]);
+      if (Qt) {
+        Matrix<S> Z = rows_of(K, chosen.basis_).template cast<S>();
+        chosen.factor_.forward(Z);
+        *Qt = *Qt * Z.transpose();
+      }
+      *this = std::move(chosen);
+      return certain;
+    }
+    Indices basis, columns;
+    for (std::size_t k = 0; k < basis_.size(); ++k) {
+      const Index to = renamed[static_cast<std::size_t>(basis_[k])];
+      if (to < 0) continue;
+      basis.push_back(to);
+      columns.push_back(static_cast<Index>(k));
+    }
+    weights_ = dependents.empty() ? Matrix<S>(0, static_cast<Index>(basis.size()))
+                                  : block_of(weights_, held, columns);
+    factor_.erase(rows, false, Qt);
+    scale_.swap(scale);
+    basis_.swap(basis);
+    dependents_.swap(dependents);
+    return true;
+  }
+
+  // New rows behind the old ones: coordinates on Q are C (c, r), the rest of each
+  // has the factor and the choice `rest`, which refer to the new rows.
+  void append(const Vector<double>& scale, const Matrix<double>& C, const IndependentRows& rest) {
+    const Index m = size(), r = rank(), more = rest.rank, c = C.rows();
+    const Indices in(rest.order.begin(), rest.order.begin() + more);
+    const Indices out(rest.order.begin() + more, rest.order.end());
+    Matrix<S> weights = Matrix<S>::Zero(weights_.rows() + static_cast<Index>(out.size()), r + more);
+    weights.topLeftCorner(weights_.rows(), r) = weights_;
+    if (!out.empty()) {
+      // K_out = [C_out, W' L22] = V [L 0; C_in L22], V = [(C_out - W' C_in) L^-1, W'].
+      Matrix<double> old = (rows_of(C, out) - rest.W * rows_of(C, in)).transpose();
+      TriangularFactor<double> L(Matrix<double>(factor_.matrix().template cast<double>()));
+      L.backward(old);
+      weights.bottomLeftCorner(static_cast<Index>(out.size()), r) =
+          old.transpose().template cast<S>();
+      weights.bottomRightCorner(static_cast<Index>(out.size()), more) = rest.W.template cast<S>();
+    }
+    if (more > 0) factor_.append(rows_of(C, in).template cast<S>(), rest.L.template cast<S>());
+    for (const Index i : in) basis_.push_back(m + i);
+    for (const Index i : out) dependents_.push_back(m + i);
+    weights_.swap(weights);
+    Vector<double> all(m + c);
+    all << scale_, scale;
+    scale_.swap(all);
+  }
+
+  // L <- L U for lower-triangular U: the basis Q was made orthonormal, Q <- U^-1 Q.
+  void multiply_factor(const Matrix<double>& U) {
+    const Matrix<double> L = factor_.matrix().template cast<double>();
+    const Matrix<double> product = L.triangularView<Eigen::Lower>() * U;
+    factor_ = TriangularFactor<S>(Matrix<S>(product.template cast<S>()));
+  }
+
+ private:
+  Vector<double> scale_;
+  Indices basis_, dependents_;
+  TriangularFactor<S> factor_;
+  Matrix<S> weights_;
+};
+
+}  // namespace minnorm

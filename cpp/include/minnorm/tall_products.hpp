@@ -1,0 +1,71 @@
+// A B^T and A A^T of panels with few rows and many columns, where a general matrix
+// product spends its time packing.
+//
+// A tile of the result is summed in registers along the columns, a vector of
+// partial sums per entry: nothing is packed, each load serves several products.
+// Roundings in sequence: w / lanes + log2 lanes for a panel of w columns.
+// Shapes: A (m, w), B (n, w), row-major; result added to G (m, n). 2 m n w flops,
+// half of it for A A^T, of which only the lower triangle is formed.
+#pragma once
+
+#include <Eigen/Core>
+
+#include "types.hpp"
+
+namespace minnorm::detail {
+
+inline constexpr int product_width = EIGEN_MAX_STATIC_ALIGN_BYTES / sizeof(double);
+// 32 vector registers hold the sums of a 4 x 6 tile with its operands, 16 those of 4 x 3.
+inline constexpr int tile_rows = 4, tile_columns = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 6 : 3;
+
+template <int R, int C>
+void product_tile(const double* a, Index a_stride, const double* b, Index b_stride, Index w,
+                  double* g, Index g_stride) {
+  using Lanes = Eigen::Array<double, product_width, 1>;
+  using In = Eigen::Map<const Lanes>;
+  Lanes sums[R * C];
+  for (auto& s : sums) s.setZero();
+  Index k = 0;
+  for (; k + product_width <= w; k += product_width) {
+    Lanes x[R];
+    unrolled<R>([&](auto i) { x[i()] = In(a + i() * a_stride + k); });
+    unrolled<C>([&](auto j) {
+      const Lanes y = In(b + j() * b_stride + k);
+      unrolled<R>([&](auto i) { sums[i() * C + j()] += x[i()] * y; });
+    });
+  }
+  for (Index i = 0; i < R; ++i)
+    for (Index j = 0; j < C; ++j) {
+      double total = sums[i * C + j].sum();
+      for (Index l = k; l < w; ++l) total += a[i * a_stride + l] * b[j * b_stride + l];
+      g[i + j * g_stride] += total;
+    }
+}
+
+// One strip of C columns of the result, rows [from, m).
+template <int C>
+void product_strip(const ConstRowMatrixRef<double>& A, const double* b, Index b_stride, Index from,
+                   double* g, Index g_stride) {
+  const Index m = A.rows(), w = A.cols(), stride = A.outerStride();
+  Index i = from;
+  for (; i + tile_rows <= m; i += tile_rows)
+    product_tile<tile_rows, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride);
+  for (; i < m; ++i)
+    product_tile<1, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride);
+}
+
+// G (m, n) += A B^T; with `lower` only the part on and below the diagonal is needed
+// (what lies above it is left undefined).
+inline void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
+                             MatrixRef<double> G, bool lower = false) {
+  const Index n = B.rows(), b_stride = B.outerStride(), g_stride = G.outerStride();
+  Index j = 0;
+  for (; j + tile_columns <= n; j += tile_columns)
+    product_strip<tile_columns>(A, B.data() + j * b_stride, b_stride, lower ? j : 0,
+                                G.data() + j * g_stride, g_stride);
+  for (; j < n; ++j)
+    product_strip<1>(A, B.data() + j * b_stride, b_stride, lower ? j : 0, G.data() + j * g_stride,
+                     g_stride);
+}
+
+}  // namespace minnorm::detail
