@@ -21,22 +21,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import pathlib
-import platform
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 
-THREAD_SETTINGS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
+from _machine import in_subprocess, libraries, print_machine, seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +44,6 @@ TARGETS = (
     Target("linear", GRAM, 20.0),
     Target("kernel", CHOLESKY, 30.0),
 )
-
-
-def seconds(task: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    task()
-    return time.perf_counter() - start
 
 
 def linear(n: int, p: int, repeats: int) -> dict[str, object]:
@@ -139,40 +121,12 @@ def kernel(n: int, p: int, repeats: int) -> dict[str, object]:
 
 def measure(quick: bool, repeats: int) -> dict[str, object]:
     """Both comparisons, and the BLAS that answered, in this process."""
-    import threadpoolctl
-
     n, p, kernel_n = (500, 2000, 1000) if quick else (2000, 8000, 4000)
     results = {
         "linear": {"size": f"n = {n}, p = {p}", **linear(n, p, repeats)},
         "kernel": {"size": f"n = {kernel_n}, 50 features", **kernel(kernel_n, 50, repeats)},
     }
-    libraries = []
-    for library in threadpoolctl.threadpool_info():
-        known = (library.get(key) for key in ("internal_api", "version", "architecture"))
-        libraries.append(f"{' '.join(filter(None, known))}, {library['num_threads']} thread(s)")
-    return {"results": results, "libraries": sorted(set(libraries))}
-
-
-def in_subprocess(arguments: argparse.Namespace, coretype: str | None) -> dict[str, object]:
-    """Thread counts and kernels are read when the libraries load: set them before Python starts."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, "1")}
-    environment.pop("OPENBLAS_CORETYPE", None)
-    if coretype is not None:
-        environment["OPENBLAS_CORETYPE"] = coretype
-    command = [sys.executable, __file__, "--child", "--repeats", str(arguments.repeats)]
-    if arguments.quick:
-        command.append("--quick")
-    child = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(child.stdout)
-
-
-def cpu_name() -> str:
-    description = pathlib.Path("/proc/cpuinfo")
-    if description.exists():
-        for line in description.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return {"results": results, "libraries": libraries()}
 
 
 def print_results(title: str, measured: dict) -> dict[tuple[str, str], float]:
@@ -209,23 +163,19 @@ def main() -> int:
         json.dump(measure(arguments.quick, arguments.repeats), sys.stdout)
         return 0
 
-    import numpy
-    import scipy
-
     import minnorm
-    from minnorm import _cpu, _native
+    from minnorm import _cpu
 
     print(f"# minnorm {minnorm.__version__}: forget one sample, or train again without it\n")
-    print(f"- {cpu_name()}, {os.cpu_count()} processors, {platform.platform()}")
-    print(f"- CPU level {_cpu.level()}, extension module _core_{_native.LEVEL}")
-    print(f"- one thread: {', '.join(THREAD_SETTINGS)} = 1")
-    print(f"- Python {platform.python_version()}, numpy {numpy.__version__}, ", end="")
-    print(f"scipy {scipy.__version__}", flush=True)
+    print_machine()
+    options = ["--repeats", str(arguments.repeats), *(["--quick"] if arguments.quick else [])]
 
-    runs = [print_results("OpenBLAS as shipped", in_subprocess(arguments, None))]
+    runs = [print_results("OpenBLAS as shipped", in_subprocess(__file__, options))]
     sys.stdout.flush()
     for kernels in ("SkylakeX", "Haswell") if _cpu.level() == "v4" else ():
-        forced = print_results(f"OPENBLAS_CORETYPE={kernels}", in_subprocess(arguments, kernels))
+        forced = print_results(
+            f"OPENBLAS_CORETYPE={kernels}", in_subprocess(__file__, options, kernels)
+        )
         if kernels == "SkylakeX":
             runs.append(forced)
 

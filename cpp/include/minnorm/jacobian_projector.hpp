@@ -133,6 +133,7 @@ class JacobianProjector {
     const JacobianBlocks<S> added(more);
     JacobianBlocks<S> all = J_;
     all.append(more);
+    detail::row_scales(added);  // what is not finite is named by its row in `more`
     if (thin_) {
       thin_->append(added);
       J_ = std::move(all);
@@ -245,11 +246,11 @@ class JacobianProjector {
   Matrix<double> solve(Sweep<T>& sweep, const Matrix<double>* products) const {
     if (thin_) {
       const auto Q = JacobianBlocks<double>::view(thin_->Q());
-      const Indices all = detail::first_indices(thin_->rank());
+      const Indices every = all_indices(thin_->rank());
       ++sweep.passes;
-      return iterate(sweep, this->products(Q, all, {}, sweep.V, sweep.scale),
+      return iterate(sweep, this->products(Q, every, {}, sweep.V, sweep.scale),
                      [&](const Matrix<double>& z) {
-                       sweep.run(Q, all, {}, z);
+                       sweep.run(Q, every, {}, z);
                        return sweep.products.value();
                      });
     }
@@ -305,7 +306,7 @@ class JacobianProjector {
     return report;
   }
 
-  Indices positions() const { return detail::first_indices(rows()); }
+  Indices positions() const { return all_indices(rows()); }
 
   // L^-1 c_B (r, k) of c (m, k); and a (m, k) = L^-T z on the basis, 0 elsewhere.
   Matrix<double> to_basis(const Matrix<double>& c) const {
@@ -452,7 +453,7 @@ class JacobianProjector {
              largest * largest * eps <= limit * smallest * smallest;
     }
     if (full) {
-      chosen.order = detail::first_indices(n);
+      chosen.order = all_indices(n);
       chosen.rank = n;
       chosen.L = factor.matrix();
       chosen.W.resize(0, n);
@@ -475,7 +476,8 @@ class JacobianProjector {
     W.topRows(chosen.W.rows()) = chosen.W;
     dependents.insert(dependents.end(), zeros.begin(), zeros.end());
     RowSpace<double> space(scale, std::move(basis), std::move(dependents),
-                           TriangularFactor<double>(std::move(chosen.L)), std::move(W));
+                           TriangularFactor<double>(std::move(chosen.L)), std::move(W),
+                           std::sqrt(std::max(chosen.defect, visible)));
     if (!full && !forced) {
       const double condition = space.condition();
       if (!(condition * condition * eps <= limit)) return false;
@@ -526,7 +528,7 @@ class JacobianProjector {
         rest.W(i, j) *= lengths(rest.order[static_cast<std::size_t>(rest.rank + i)]) /
                         lengths(rest.order[static_cast<std::size_t>(j)]);
     RowSpace<double> space = space_;
-    space.append(scale, C.transpose(), rest);
+    space.append(scale, C.transpose(), rest, std::sqrt(std::max(rest.defect, visible)));
     const double condition = space.condition();
     const bool forced = options_.factorization == Choice::cholesky;
     if (!(condition * condition * eps <= (forced ? 0.25 : largest_residue()))) return false;

@@ -11,7 +11,6 @@
 // arithmetic is in double throughout. Cost: n^2 p + 2 n^3 / 3, or 4 n^2 p + 2 n^3.
 #pragma once
 
-#include <numeric>
 #include <string>
 
 #include "dual_system.hpp"
@@ -36,12 +35,6 @@ template <class S>
 double rank_tolerance(Index n, Index p, double sigma_max) {
   return static_cast<double>(std::max(n, p)) *
          static_cast<double>(std::numeric_limits<S>::epsilon()) * sigma_max;
-}
-
-inline Indices all_indices(Index n) {
-  Indices all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), Index(0));
-  return all;
 }
 
 template <class S>
@@ -98,7 +91,6 @@ LinearFactorization<S> factorize_dependent(const Rows<S>& X, const RowScaling& h
 template <class S>
 LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, double alpha,
                                       FactorizationChoice choice, double frobenius) {
-  using detail::all_indices;
   const Index n = X.size(), columns = how.augmented(X.cols());
   const Indices all = all_indices(n);
   const bool bordered = how.offset > 0;

@@ -13,26 +13,9 @@
 #include <cmath>
 #include <string>
 
-#include "jacobian_blocks.hpp"
 #include "row_space.hpp"
-#include "tall_products.hpp"
 
 namespace minnorm::detail {
-
-inline Indices first_indices(Index n) {
-  Indices all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), Index(0));
-  return all;
-}
-
-// G (m, m) += panel panel^T, lower triangle.
-inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
-  // Tiles read the panel once per strip: fast while it stays in cache.
-  if (panel.size() <= (Index(1) << 17))
-    add_tall_product(panel, panel, G, true);
-  else
-    G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
-}
 
 // Distance, relative to sigma_max of unit rows, below which a row is dependent.
 template <class S>
@@ -71,7 +54,7 @@ Vector<double> rescue_scales(const JacobianBlocks<S>& J, const Vector<double>& s
 // T of row_space.hpp, by one read of J.
 template <class S>
 Vector<double> row_scales(const JacobianBlocks<S>& J) {
-  const Indices all = first_indices(J.rows());
+  const Indices all = all_indices(J.rows());
   Vector<double> before, squared(J.rows());
   const auto pass = [&] {
     squared.setZero();
@@ -120,14 +103,14 @@ TriangularFactor<double> qless_qr(const JacobianBlocks<S>& J, const Indices& row
 template <class S>
 RowSpace<double> row_space_by_qr(const JacobianBlocks<S>& J, const Vector<double>& scale,
                                  double tolerance) {
-  const Indices all = first_indices(J.rows());
+  const Indices all = all_indices(J.rows());
   TriangularFactor<double> L = qless_qr(J, all, scale);
   const Matrix<double> K = L.matrix();
   const Vector<double> lengths = K.rowwise().norm();
   const Matrix<double> unit = unit_rows(K);
   const double largest = largest_singular_value(unit);
   if (TriangularFactor<double>(unit).smallest_singular_value() > 2 * tolerance * largest)
-    return RowSpace<double>(scale, all, {}, std::move(L), Matrix<double>(0, K.rows()));
+    return RowSpace<double>(scale, all, {}, std::move(L), Matrix<double>(0, K.rows()), 0);
   return RowSpace<double>::choose(scale, K, lengths, tolerance, largest);
 }
 

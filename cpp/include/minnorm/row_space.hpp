@@ -7,42 +7,43 @@
 // Q itself is not held: it is L^-1 T J_B, or stored by ThinQR.
 // A row is dependent when its distance to the span of the rows chosen before it is
 // at most tolerance * sigma_max, all rows scaled to unit length. Zero rows are.
+// What T J_D lacks to W T J_B, relative to the length of the row, is at most slack().
 // Erasing turns L by orthogonal transformations alone; where dependents had weight
-// on an erased row, the basis is chosen anew from K: K' = L' Z, and Q' = Z Q.
+// on an erased row, the basis is chosen anew from K: K' = L' Z, and Q' = Z Q. A row
+// that joins the basis at a distance d from the rest, with slack s, leaves an L that is
+// off by s / d, and what L^-1 makes of it by (s / d)^2.
 // Shapes: m rows, rank r; L (r, r), W (m - r, r), K (m, r). Cost: erase 2 r^2 k,
 // with dependents 4 m r^2; append r^2 c; Q follows at 2 r p k, or 2 r^2 p.
 #pragma once
 
-#include <numeric>
 #include <optional>
 
 #include "independent_rows.hpp"
+#include "orthonormal_rows.hpp"
 #include "triangular_factor.hpp"
 
 namespace minnorm {
 
 namespace detail {
 
-// Largest singular value by power iteration: an estimate from below, sharp to a few
-// percent at the least and at least the largest row norm. 4 m n flops a step.
+// Largest singular value by power iteration: an estimate from below, to three digits,
+// and at least the largest row norm. 4 m n flops a step, a dozen steps or so.
 inline double largest_singular_value(const Matrix<double>& A) {
   if (A.size() == 0) return 0;
   const double scale = A.cwiseAbs().maxCoeff();
   if (!(scale > 0)) return 0;
-  const double largest_row = A.rowwise().stableNorm().maxCoeff();
   Vector<double> x = Vector<double>::LinSpaced(A.cols(), 1.0, 2.0), y;
   double sigma = 0;
-  for (int step = 0; step < 12; ++step) {
+  for (int step = 0; step < 100; ++step) {
     y.noalias() = A * (x / x.norm());
     y /= scale;
-    const double length = y.norm();
-    if (!(length > 0)) break;
-    sigma = std::max(sigma, length * scale);
+    const double before = sigma, length = y.norm();
+    sigma = std::max(sigma, length);
     x.noalias() = A.transpose() * y;
-    if (!(x.norm() > 0)) break;
     x /= scale;
+    if (!(x.norm() > 0) || sigma <= before * (1 + 1e-5)) break;
   }
-  return std::max(sigma, largest_row);
+  return std::max(sigma * scale, A.rowwise().stableNorm().maxCoeff());
 }
 
 // Rows scaled to unit length; zero rows stay.
@@ -71,6 +72,23 @@ inline IndependentRows choose_rows(const Matrix<double>& K, const Vector<double>
   return out;
 }
 
+// What the rows that were not chosen lack to their combinations of the others,
+// relative to their lengths; at least what rounding may hide.
+inline double slack_of(const Matrix<double>& K, const Vector<double>& lengths,
+                       const IndependentRows& chosen, double reference) {
+  const auto middle = chosen.order.begin() + chosen.rank;
+  const Indices in(chosen.order.begin(), middle), out(middle, chosen.order.end());
+  double slack = static_cast<double>(std::max<Index>(K.rows(), 16)) *
+                 std::numeric_limits<double>::epsilon() * reference;
+  if (out.empty()) return slack;
+  const Matrix<double> left = rows_of(K, out) - chosen.W * rows_of(K, in);
+  for (Index i = 0; i < left.rows(); ++i) {
+    const double length = lengths(out[static_cast<std::size_t>(i)]);
+    if (length > 0) slack = std::max(slack, left.row(i).norm() / length);
+  }
+  return slack;
+}
+
 }  // namespace detail
 
 template <class S>
@@ -78,12 +96,13 @@ class RowSpace {
  public:
   RowSpace() = default;
   RowSpace(Vector<double> scale, Indices basis, Indices dependents, TriangularFactor<S> factor,
-           Matrix<S> weights)
+           Matrix<S> weights, double slack)
       : scale_(std::move(scale)),
         basis_(std::move(basis)),
         dependents_(std::move(dependents)),
         factor_(std::move(factor)),
-        weights_(std::move(weights)) {
+        weights_(std::move(weights)),
+        slack_(slack) {
     if (dependents_.empty()) weights_.resize(0, rank());
   }
   // From coordinates K (m, n) of the rows T J on any orthonormal basis, all that is
@@ -91,11 +110,12 @@ class RowSpace {
   static RowSpace choose(Vector<double> scale, const Matrix<double>& K,
                          const Vector<double>& lengths, double tolerance, double reference) {
     IndependentRows chosen = detail::choose_rows(K, lengths, tolerance, reference);
+    const double slack = detail::slack_of(K, lengths, chosen, reference);
     const auto middle = chosen.order.begin() + chosen.rank;
     return RowSpace(std::move(scale), Indices(chosen.order.begin(), middle),
                     Indices(middle, chosen.order.end()),
                     TriangularFactor<S>(Matrix<S>(chosen.L.template cast<S>())),
-                    chosen.W.template cast<S>());
+                    chosen.W.template cast<S>(), slack);
   }
 
   Index size() const { return rank() + static_cast<Index>(dependents_.size()); }
@@ -105,6 +125,7 @@ class RowSpace {
   const Indices& dependents() const { return dependents_; }
   const TriangularFactor<S>& factor() const { return factor_; }
   const Matrix<S>& weights() const { return weights_; }
+  double slack() const { return slack_; }
 
   // K (m, r), rows by position.
   Matrix<double> coordinates() const {
@@ -160,16 +181,20 @@ class RowSpace {
       const Vector<double> lengths = K.rowwise().norm();
       const double largest = detail::largest_singular_value(detail::unit_rows(K));
       RowSpace chosen = choose(std::move(scale), K, lengths, tolerance, largest);
-      const double hidden = 64 * static_cast<double>(std::max<Index>(K.rows(), 16)) *
-                            std::numeric_limits<S>::epsilon() * largest;
+      chosen.slack_ = std::hypot(slack_, chosen.slack_);
+      // (s / d)^2 = 1e-6: every correction of a projection gains six digits.
       bool certain = true;
-      for (Index k = 0; k < chosen.rank() && tolerance * largest < hidden; ++k)
-        certain = certain && chosen.factor_.matrix()(k, k) >=
-                                 hidden * lengths(chosen.basis_[static_cast<std::size_t>(k)]);
+      for (Index k = 0; k < chosen.rank(); ++k)
+        certain = certain &&
+                  chosen.factor_.matrix()(k, k) >=
+                      1e3 * chosen.slack_ * lengths(chosen.basis_[static_cast<std::size_t>(k)]);
       if (Qt) {
-        Matrix<S> Z = rows_of(K, chosen.basis_).template cast<S>();
-        chosen.factor_.forward(Z);
-        *Qt = *Qt * Z.transpose();
+        Matrix<double> Z = rows_of(K, chosen.basis_);
+        TriangularFactor<double>(Matrix<double>(chosen.factor_.matrix().template cast<double>()))
+            .forward(Z);
+        Matrix<double> Zt = Z.transpose();
+        chosen.multiply_factor(detail::orthonormalise(Zt));
+        *Qt = *Qt * Zt.template cast<S>();
       }
       *this = std::move(chosen);
       return certain;
@@ -191,8 +216,9 @@ class RowSpace {
   }
 
   // New rows behind the old ones: coordinates on Q are C (c, r), the rest of each
-  // has the factor and the choice `rest`, which refer to the new rows.
-  void append(const Vector<double>& scale, const Matrix<double>& C, const IndependentRows& rest) {
+  // has the factor and the choice `rest`, which refer to the new rows and leave `slack`.
+  void append(const Vector<double>& scale, const Matrix<double>& C, const IndependentRows& rest,
+              double slack) {
     const Index m = size(), r = rank(), more = rest.rank, c = C.rows();
     const Indices in(rest.order.begin(), rest.order.begin() + more);
     const Indices out(rest.order.begin() + more, rest.order.end());
@@ -211,6 +237,7 @@ class RowSpace {
     for (const Index i : in) basis_.push_back(m + i);
     for (const Index i : out) dependents_.push_back(m + i);
     weights_.swap(weights);
+    slack_ = std::hypot(slack_, slack);
     Vector<double> all(m + c);
     all << scale_, scale;
     scale_.swap(all);
@@ -228,6 +255,7 @@ class RowSpace {
   Indices basis_, dependents_;
   TriangularFactor<S> factor_;
   Matrix<S> weights_;
+  double slack_ = 0;
 };
 
 }  // namespace minnorm

@@ -68,4 +68,13 @@ inline void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowM
                      g_stride);
 }
 
+// G (m, m) += panel panel^T, lower triangle.
+inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
+  // Tiles read the panel once per strip: fast while it stays in cache.
+  if (panel.size() <= (Index(1) << 17))
+    add_tall_product(panel, panel, G, true);
+  else
+    G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+}
+
 }  // namespace minnorm::detail

@@ -4,81 +4,16 @@
 // Invariant: |Q Q^T - I| and |X - K Q| are of order eps (of |x_i| in row i), for
 // any condition number; K = [I; W] L are the coordinates of all rows.
 // Built by preconditioned Cholesky QR: L from a Q-less Householder QR gives
-// Q_1 = L^-1 X_B, orthonormal to eps cond(X); Cholesky of Q_1 Q_1^T, which is then
-// well conditioned, does the rest (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya,
-// ETNA 44, 2015). A Gram matrix that is not definite to rounding is shifted (Fukaya,
-// Kannan, Nakatsukasa, Yamamoto and Yanagisawa, SIAM J. Sci. Comput. 42, 2020).
+// Q_1 = L^-1 X_B, orthonormal to eps cond(X), and orthonormal_rows.hpp does the rest.
 // Rows leave by the rotations of L, applied to Q; rows arrive by Gram-Schmidt,
 // twice. Nothing of an erased row is kept.
 // Shapes: X (n, p), rank r; Q (r, p), L (r, r). Memory r p. Cost: 6 n r p; erase of
 // k rows 6 r p k; append of c rows 8 r p c + 6 p c^2.
 #pragma once
 
-#include <Eigen/Cholesky>
-#include <type_traits>
-
 #include "qless_qr.hpp"
 
 namespace minnorm {
-
-namespace detail {
-
-inline constexpr Index orthogonal_chunk = 512;  // columns of Q worked on together
-
-// Q Q^T for Q^T (p, r), accumulated in double; lower triangle.
-template <class S>
-Matrix<double> gram_of_columns(const Matrix<S>& Qt) {
-  const Index r = Qt.cols();
-  Matrix<double> G = Matrix<double>::Zero(r, r);
-  const Eigen::Map<const RowMatrix<S>> Q(Qt.data(), r, Qt.rows());
-  JacobianBlocks<S>::view(Q).for_each_panel(
-      first_indices(r), {},
-      [&](const ConstRowMatrixRef<double>& panel, Index) { add_gram(panel, G); });
-  return G;
-}
-
-// Q <- U^-1 Q for lower-triangular U.
-template <class S>
-void solve_rows(const Matrix<double>& U, Matrix<S>& Qt) {
-  Matrix<double> chunk;
-  for (Index from = 0; from < Qt.rows(); from += orthogonal_chunk) {
-    const Index w = std::min(orthogonal_chunk, Qt.rows() - from);
-    chunk = Qt.middleRows(from, w).template cast<double>();
-    U.transpose().template triangularView<Eigen::Upper>().template solveInPlace<Eigen::OnTheRight>(
-        chunk);
-    Qt.middleRows(from, w) = chunk.template cast<S>();
-  }
-}
-
-// Makes the rows of Q orthonormal; returns lower-triangular U with Q_before = U Q.
-template <class S>
-Matrix<double> orthonormalise(Matrix<S>& Qt) {
-  const Index r = Qt.cols();
-  Matrix<double> U = Matrix<double>::Identity(r, r);
-  // From a defect d one round leaves d * eps_double + eps: below this it is the last.
-  const double last = std::is_same_v<S, float> ? 1e-3 : 1e-8;
-  for (int round = 0; round < 6 && r > 0; ++round) {
-    const Matrix<double> G = gram_of_columns(Qt);
-    const Matrix<double> gap = G - Matrix<double>::Identity(r, r);
-    const double defect =
-        gap.template triangularView<Eigen::Lower>().toDenseMatrix().cwiseAbs().maxCoeff();
-    Matrix<double> U1 = G;
-    if (Eigen::LLT<Eigen::Ref<Matrix<double>>>(U1).info() != Eigen::Success) {
-      U1 = G;
-      const double trace = G.trace(), rows = static_cast<double>(r);
-      U1.diagonal().array() +=
-          11 * (rows + 1) * std::numeric_limits<double>::epsilon() * trace * std::max(1.0, rows);
-      Eigen::LLT<Eigen::Ref<Matrix<double>>> shifted(U1);
-    }
-    U1.template triangularView<Eigen::StrictlyUpper>().setZero();
-    solve_rows(U1, Qt);
-    U = U * U1;
-    if (defect <= last) break;
-  }
-  return U;
-}
-
-}  // namespace detail
 
 template <class S>
 class ThinQR {
@@ -116,7 +51,7 @@ class ThinQR {
     const Matrix<double> LU = L.template triangularView<Eigen::Lower>() * U;
     space_ = RowSpace<S>(space.scale(), space.basis(), space.dependents(),
                          TriangularFactor<S>(Matrix<S>(LU.template cast<S>())),
-                         space.weights().template cast<S>());
+                         space.weights().template cast<S>(), space.slack());
   }
 
   const RowSpace<S>& space() const { return space_; }
@@ -158,7 +93,7 @@ class ThinQR {
     const Index c = X.rows(), r = rank();
     const Vector<double> scale = detail::row_scales(X);
     Matrix<double> Et(cols(), c);
-    X.for_each_panel(detail::first_indices(c), scale,
+    X.for_each_panel(all_indices(c), scale,
                      [&](const ConstRowMatrixRef<double>& panel, Index first) {
                        Et.middleRows(first, panel.cols()) = panel.transpose();
                      });
@@ -167,16 +102,16 @@ class ThinQR {
     C += project_out(Et);
 
     const Eigen::Map<const RowMatrix<double>> E(Et.data(), c, cols());
-    const Matrix<double> left = detail::qless_qr(JacobianBlocks<double>::view(E),
-                                                 detail::first_indices(c), Vector<double>())
-                                    .matrix();
+    const Matrix<double> left =
+        detail::qless_qr(JacobianBlocks<double>::view(E), all_indices(c), Vector<double>())
+            .matrix();
     Matrix<double> K = Matrix<double>::Zero(size() + c, r + c);
     K.topLeftCorner(size(), r) = space_.coordinates();
     K.bottomLeftCorner(c, r) = C;
     K.bottomRightCorner(c, c) = left;
-    IndependentRows chosen =
-        detail::choose_rows(left, lengths, tolerance_for(size() + c),
-                            detail::largest_singular_value(detail::unit_rows(std::move(K))));
+    const double largest = detail::largest_singular_value(detail::unit_rows(std::move(K)));
+    IndependentRows chosen = detail::choose_rows(left, lengths, tolerance_for(size() + c), largest);
+    const double slack = detail::slack_of(left, lengths, chosen, largest);
     const Index more = chosen.rank;
     Matrix<double> new_Qt(cols(), more);
     for (Index k = 0; k < more; ++k)
@@ -190,7 +125,7 @@ class ThinQR {
     chosen.L = chosen.L * U;
     Matrix<S> grown(cols(), r + more);
     grown << Qt_, new_Qt.template cast<S>();
-    space_.append(scale, C, chosen);
+    space_.append(scale, C, chosen, slack);
     Qt_.swap(grown);
   }
 

@@ -9,6 +9,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,13 @@ using ConstMatrixRef = Eigen::Ref<const Matrix<S>, 0, Eigen::OuterStride<>>;
 // Binds any row-major block without a copy (a column-major argument is copied).
 template <class S>
 using ConstRowMatrixRef = Eigen::Ref<const RowMatrix<S>, 0, Eigen::OuterStride<>>;
+
+// 0, ..., n - 1.
+inline Indices all_indices(Index n) {
+  Indices all(static_cast<std::size_t>(n));
+  std::iota(all.begin(), all.end(), Index(0));
+  return all;
+}
 
 // Rows or entries by position. Plain loops: Eigen's indexed views cost more in
 // compilation than all the algebra of this library.
