@@ -1,0 +1,158 @@
+"""Output weights with at most s nonzero entries and the same retained outputs (Lemma 6).
+
+Every solution here is kept relative to the row space of the features, not to the features: with V
+(h, s) an orthonormal basis of the span of the retained feature vectors phi_i, a change Delta of the
+weights satisfies |<Delta, phi_i>| <= ||V^T Delta|| ||phi_i|| for each sample. V is perfectly
+conditioned however ill-conditioned the features are, so ||V^T Delta|| stays at rounding, and with
+it each output's change relative to its own ||phi_i||.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+
+from .._validation import Array
+from ..errors import MinnormError
+
+# Feasibility that HiGHS is asked for, its least. The vertex is solved for again afterwards.
+_FEASIBILITY = 1e-10
+# A residual of V^T Delta, relative to the weights, that a column too few cannot explain.
+_CONSISTENT = 1e-13
+
+
+def row_space(features: Array, rtol: float) -> Array:
+    """Orthonormal columns V (h, s) spanning the rows of ``features`` (n, h), of numerical rank s.
+
+    Rows are scaled to norm 1, so that a sample counts by its direction alone. QR of the rows with
+    column pivoting puts them in the order of their distance from the span of those before;
+    s counts distances above rtol. Cost O(n h min(n, h)).
+    """
+    largest = np.max(np.abs(features), axis=1, initial=0.0)
+    rows = features[largest > 0] / largest[largest > 0, np.newaxis]
+    if not len(rows):
+        return np.zeros((features.shape[1], 0))
+    rows /= np.linalg.norm(rows, axis=1)[:, np.newaxis]
+    Q, R, _ = scipy.linalg.qr(
+        rows.T, mode="economic", pivoting=True, overwrite_a=True, check_finite=False
+    )
+    s = int(np.sum(np.abs(np.diag(R)) > rtol))
+    return np.ascontiguousarray(Q[:, :s])
+
+
+def _chosen_columns(V: Array) -> tuple[Array, Array]:
+    """s columns of V^T (s, h) that are independent, and all of V^T in their basis.
+
+    V^T has rank s exactly, so nothing is decided here; pivoting keeps T = (V_S^T)^-1 V^T small
+    (its entries are below 1 in practice) and V_S well-conditioned.
+
+    Returns
+    -------
+    chosen : ndarray, shape (s,)
+    T : ndarray, shape (s, h)
+        Columns ``chosen`` of T are the identity.
+    """
+    h, s = V.shape
+    R, pivots = scipy.linalg.qr(V.T, mode="r", pivoting=True, check_finite=False)
+    T = np.empty((s, h))
+    T[:, pivots[:s]] = np.eye(s)
+    T[:, pivots[s:]] = scipy.linalg.solve_triangular(R[:s, :s], R[:s, s:], check_finite=False)
+    return pivots[:s], T
+
+
+def _solution_on(chosen: Array, T: Array, V: Array, z: Array) -> Array:
+    """The weights supported on ``chosen`` with V^T times them equal to V^T z; z (h, t).
+
+    z_S + T_N z_N, one triangular solve away from z: entries that nothing replaces stay as they are.
+    One step of refinement removes the rounding of T.
+    """
+    solution = np.zeros_like(z)
+    others = np.ones(len(z), dtype=bool)
+    others[chosen] = False
+    solution[chosen] = z[chosen] + T[:, others] @ z[others]
+    solution[chosen] += scipy.linalg.solve(V[chosen].T, V.T @ (z - solution), check_finite=False)
+    return solution
+
+
+def basic_solution(V: Array, z: Array) -> Array:
+    """Weights (h, t) with the products V^T z and at most s nonzero rows (Lemma 6).
+
+    Elimination by a basis of the orthogonal complement in reduced column echelon form is solving
+    for s pivot columns; pivoted QR chooses them so that no small pivot is divided by. Cost
+    O(s^2 h).
+    """
+    h, s = V.shape
+    if s == 0:
+        return np.zeros_like(z)
+    if s == h:  # independent neurons: no other weights have these outputs
+        return z.copy()
+    chosen, T = _chosen_columns(V)
+    return _solution_on(chosen, T, V, z)
+
+
+def least_1_norm(V: Array, z: Array, cost: Array) -> Array:
+    """A vertex of ``min sum_j cost_j |x_j|`` subject to V^T x = V^T z; z (h, 1).
+
+    A linear program in the positive and negative parts of x, by the dual simplex method of HiGHS,
+    in the basis of ``basic_solution``, where s columns are those of the identity. The support of
+    the vertex is then solved for in full precision. The basic solution is returned if it costs
+    less, which is possible only at the level of the program's tolerances.
+
+    Raises
+    ------
+    MinnormError
+        HiGHS found no solution.
+    """
+    h, s = V.shape
+    if s in (0, h):
+        return basic_solution(V, z)
+    chosen, T = _chosen_columns(V)
+    basic = _solution_on(chosen, T, V, z)
+    scale = float(np.max(cost)) or 1.0
+    scaled = cost / scale
+    result = scipy.optimize.linprog(
+        np.concatenate([scaled, scaled]),
+        A_eq=np.hstack([T, -T]),
+        b_eq=basic[chosen, 0],
+        bounds=(0, None),
+        method="highs-ds",
+        # Presolve finds nothing in a dense matrix and costs a third of the time.
+        options={
+            "presolve": False,
+            "primal_feasibility_tolerance": _FEASIBILITY,
+            "dual_feasibility_tolerance": _FEASIBILITY,
+        },
+    )
+    if result.x is None:
+        raise MinnormError(
+            f"the linear program of sparsify='l1' was not solved ({result.message}). It always has "
+            f"a solution; use sparsify='basic'."
+        )
+    vertex = _on_support(np.flatnonzero(result.x[:h] - result.x[h:]), V, z)
+    return min(vertex, basic, key=lambda x: float(np.abs(x[:, 0]) @ scaled))
+
+
+def _on_support(support: Array, V: Array, z: Array) -> Array:
+    """The solution on the support of a vertex, completed to s columns where it is inconsistent.
+
+    A simplex vertex has at most s nonzero entries in independent columns, so the least-squares
+    solution is the only one. Where the tolerance of the program left out an entry that is needed,
+    further columns are chosen by their part outside the span of the support.
+    """
+    h, s = V.shape
+    columns = V[support].T  # (s, k)
+    Q, R, pivots = scipy.linalg.qr(columns, mode="economic", pivoting=True, check_finite=False)
+    independent = np.abs(np.diag(R)) > s * np.finfo(np.float64).eps
+    support, Q = support[pivots[: independent.sum()]], Q[:, : independent.sum()]
+    target = V.T @ z
+    if np.linalg.norm(target - Q @ (Q.T @ target)) > _CONSISTENT * np.linalg.norm(z):
+        outside = V.T - Q @ (Q.T @ V.T)
+        outside[:, support] = 0.0
+        _, more = scipy.linalg.qr(outside, mode="r", pivoting=True, check_finite=False)
+        support = np.concatenate([support, more[: s - len(support)]])
+    solution = np.zeros_like(z)
+    for _ in range(2):  # the solution and one step of refinement
+        step = scipy.linalg.lstsq(V[support].T, V.T @ (z - solution), check_finite=False)[0]
+        solution[support] += step
+    return solution
