@@ -196,6 +196,39 @@ def test_vertex_of_the_1_norm(number):
         assert least == pytest.approx(direct.fun, rel=1e-6)
 
 
+@pytest.mark.parametrize("decades", [3, 12, 150])
+def test_weights_of_very_different_size(decades):
+    """Outputs are kept to rounding whatever the 1-norm program makes of the costs; it may fail."""
+    for number in range(6):
+        rng = generator(34, decades, number)
+        activation = (*ACTIVATIONS, "gelu")[number % 4]
+        h, X = int(rng.integers(10, 90)), rng.standard_normal((int(rng.integers(1, 40)), 3))
+        c = rng.standard_normal(h) * 10.0 ** rng.uniform(-decades, decades, h)
+        network = TwoLayerPerceptron(rng.standard_normal((h, 3)), c, activation)
+        features = network.features(X)
+        size = np.abs(features) @ np.abs(c)
+        costs = []
+        for method in ("basic", "l1"):
+            unlearned, certificate = network.unlearn(X, sparsify=method)
+            change = np.abs(features @ unlearned.c - features @ c)
+            assert np.all(change <= 1e-10 * size)
+            assert certificate.neurons_after <= certificate.rank
+            costs.append(np.abs(unlearned.c).sum())
+        assert costs[1] <= costs[0] * (1 + 1e-14)
+        assert certificate.method == ("l1" if decades == 3 else certificate.method)
+
+
+def test_the_certificate_says_that_no_vertex_was_found(monkeypatch):
+    """A solver that gives up changes nothing silently: the basic solution, named so."""
+    rng = generator(35)
+    network, X = random_network(rng, 30, 4, "relu"), rng.standard_normal((6, 4))
+    failed = scipy.optimize.OptimizeResult(status=4, x=None)
+    monkeypatch.setattr(scipy.optimize, "linprog", lambda *args, **options: failed)
+    unlearned, certificate = network.unlearn(X, sparsify="l1")
+    assert certificate.method == "basic"
+    np.testing.assert_array_equal(unlearned.c, network.unlearn(X)[0].c)
+
+
 @pytest.mark.parametrize("activation", ["silu", "tanh"])
 def test_ill_conditioned_features(activation):
     """Smooth features of one input: cond(Phi) beyond 1e15, and retained outputs kept to 1e-11."""

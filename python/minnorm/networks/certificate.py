@@ -76,6 +76,7 @@ class NetworkCertificate:
     ----------
     kind : {"linear network", "two-layer perceptron"}
     method : {"projection", "basic", "l1"}
+        What was done; "basic" also where "l1" was asked for and no vertex was found.
     backend : {"native", "scipy"}
         What computed the projection; perceptrons always use scipy.
     n_retained : int

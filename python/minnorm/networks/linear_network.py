@@ -292,7 +292,7 @@ class LinearNetwork:
             **change_of_outputs(
                 X @ self._predictor.T,
                 X @ network._predictor.T,
-                _rounding_of_outputs(self.weights, X) + _rounding_of_outputs(network.weights, X),
+                2 * _rounding_of_outputs(self.weights, X),
             ),
             gradient_orthogonality=largest_cosine(
                 X @ (B @ change).T,

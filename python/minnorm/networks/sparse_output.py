@@ -14,12 +14,15 @@ import scipy.linalg
 import scipy.optimize
 
 from .._validation import Array
-from ..errors import MinnormError
 
-# Feasibility that HiGHS is asked for, its least. The vertex is solved for again afterwards.
-_FEASIBILITY = 1e-10
-# A residual of V^T Delta, relative to the weights, that a column too few cannot explain.
-_CONSISTENT = 1e-13
+_EPS = float(np.finfo(np.float64).eps)
+
+# Feasibility that HiGHS is asked for: its least, then its default. The support is all that is
+# taken from it.
+_FEASIBILITY = (1e-10, 1e-7)
+# ||V^T Delta|| relative to the weights: three digits above its rounding, three below what the
+# retained outputs may change.
+_CONSISTENT = 1e-12
 
 
 def row_space(features: Array, rtol: float) -> Array:
@@ -91,68 +94,79 @@ def basic_solution(V: Array, z: Array) -> Array:
     return _solution_on(chosen, T, V, z)
 
 
-def least_1_norm(V: Array, z: Array, cost: Array) -> Array:
+def least_1_norm(V: Array, z: Array, cost: Array) -> tuple[Array, bool]:
     """A vertex of ``min sum_j cost_j |x_j|`` subject to V^T x = V^T z; z (h, 1).
 
     A linear program in the positive and negative parts of x, by the dual simplex method of HiGHS,
     in the basis of ``basic_solution``, where s columns are those of the identity. The support of
-    the vertex is then solved for in full precision. The basic solution is returned if it costs
-    less, which is possible only at the level of the program's tolerances.
+    the vertex is then solved for in full precision.
 
-    Raises
-    ------
-    MinnormError
-        HiGHS found no solution.
+    Returns
+    -------
+    x : ndarray, shape (h, 1)
+        Never of larger cost than the basic solution, which can be the cheaper of the two only at
+        the level of the program's tolerances.
+    found : bool
+        False where HiGHS does not converge or the support it finds does not carry V^T z to
+        rounding, as happens when the costs differ by more than double precision spans; x is then
+        the basic solution.
     """
     h, s = V.shape
-    if s in (0, h):
-        return basic_solution(V, z)
+    basic = basic_solution(V, z)
+    if s in (0, h):  # a single solution, or none but zero
+        return basic, True
+    scaled = cost / np.max(cost)
     chosen, T = _chosen_columns(V)
-    basic = _solution_on(chosen, T, V, z)
-    scale = float(np.max(cost)) or 1.0
-    scaled = cost / scale
-    result = scipy.optimize.linprog(
-        np.concatenate([scaled, scaled]),
-        A_eq=np.hstack([T, -T]),
-        b_eq=basic[chosen, 0],
-        bounds=(0, None),
-        method="highs-ds",
-        # Presolve finds nothing in a dense matrix and costs a third of the time.
-        options={
-            "presolve": False,
-            "primal_feasibility_tolerance": _FEASIBILITY,
-            "dual_feasibility_tolerance": _FEASIBILITY,
-        },
-    )
-    if result.x is None:
-        raise MinnormError(
-            f"the linear program of sparsify='l1' was not solved ({result.message}). It always has "
-            f"a solution; use sparsify='basic'."
+    support = _support_of_vertex(T, basic[chosen, 0], scaled)
+    vertex = None if support is None else _on_support(support, V, z)
+    if vertex is None:
+        return basic, False
+    return min(vertex, basic, key=lambda x: float(np.abs(x[:, 0]) @ scaled)), True
+
+
+def _support_of_vertex(T: Array, values: Array, cost: Array) -> Array | None:
+    """Positions of the nonzero entries of a vertex of min cost |x| subject to T x = values."""
+    h = T.shape[1]
+    for tolerance in _FEASIBILITY:
+        result = scipy.optimize.linprog(
+            np.concatenate([cost, cost]),
+            A_eq=np.hstack([T, -T]),
+            b_eq=values,
+            bounds=(0, None),
+            method="highs-ds",
+            options={
+                # Presolve finds nothing in a dense matrix and costs a third of the time.
+                "presolve": False,
+                "primal_feasibility_tolerance": tolerance,
+                "dual_feasibility_tolerance": tolerance,
+            },
         )
-    vertex = _on_support(np.flatnonzero(result.x[:h] - result.x[h:]), V, z)
-    return min(vertex, basic, key=lambda x: float(np.abs(x[:, 0]) @ scaled))
+        if result.status == 0:
+            return np.flatnonzero(result.x[:h] - result.x[h:])
+    return None
 
 
-def _on_support(support: Array, V: Array, z: Array) -> Array:
-    """The solution on the support of a vertex, completed to s columns where it is inconsistent.
+def _on_support(support: Array, V: Array, z: Array) -> Array | None:
+    """The solution on the support of a vertex, or None if rounding leaves none there.
 
     A simplex vertex has at most s nonzero entries in independent columns, so the least-squares
     solution is the only one. Where the tolerance of the program left out an entry that is needed,
-    further columns are chosen by their part outside the span of the support.
+    further columns are chosen by their part outside the span of the support, up to s.
     """
-    h, s = V.shape
-    columns = V[support].T  # (s, k)
-    Q, R, pivots = scipy.linalg.qr(columns, mode="economic", pivoting=True, check_finite=False)
-    independent = np.abs(np.diag(R)) > s * np.finfo(np.float64).eps
-    support, Q = support[pivots[: independent.sum()]], Q[:, : independent.sum()]
-    target = V.T @ z
-    if np.linalg.norm(target - Q @ (Q.T @ target)) > _CONSISTENT * np.linalg.norm(z):
+    s = V.shape[1]
+    target, limit = V.T @ z, _CONSISTENT * np.linalg.norm(z)
+    Q, R, pivots = scipy.linalg.qr(V[support].T, mode="economic", pivoting=True, check_finite=False)
+    k = int(np.sum(np.abs(np.diag(R)) > s * _EPS))
+    support, Q = support[pivots[:k]], Q[:, :k]
+    if np.linalg.norm(target - Q @ (Q.T @ target)) > limit:
         outside = V.T - Q @ (Q.T @ V.T)
         outside[:, support] = 0.0
         _, more = scipy.linalg.qr(outside, mode="r", pivoting=True, check_finite=False)
-        support = np.concatenate([support, more[: s - len(support)]])
+        support = np.concatenate([support, more[: s - k]])
     solution = np.zeros_like(z)
     for _ in range(2):  # the solution and one step of refinement
         step = scipy.linalg.lstsq(V[support].T, V.T @ (z - solution), check_finite=False)[0]
         solution[support] += step
-    return solution
+    # Contributions far above those before would cancel in the outputs: their rounding counts too.
+    error = np.linalg.norm(V.T @ (z - solution)) + _EPS * np.linalg.norm(solution)
+    return solution if error <= limit else None

@@ -161,7 +161,8 @@ class TwoLayerPerceptron:
         sparsify : {"basic", "l1"}, default "basic"
             "basic" solves for s independent neurons. "l1" finds a vertex of the output weights of
             least 1-norm with the same retained outputs, at most s neurons as well; single output
-            only.
+            only. Where weights so different in size that no vertex is found to working precision
+            prevent that, the basic solution is returned and the certificate's ``method`` says so.
         rtol : float, optional
             A feature vector, scaled to norm 1, adds to the rank if it is farther than rtol from
             the span of the others. Default ``max(n, h) eps``. A larger one trades the retained
@@ -177,8 +178,6 @@ class TwoLayerPerceptron:
         ------
         InputError, ShapeError
             Samples or arguments that cannot be used; "l1" with several outputs.
-        MinnormError
-            The linear program of "l1" was not solved.
 
         Notes
         -----
@@ -207,22 +206,25 @@ class TwoLayerPerceptron:
         weights = np.array([norm(column) for column in before[:, used].T])
         V = row_space(features[:, used] * weights, tolerance)
         z = (before[:, used] / weights).T
+        method = "basic"
         if sparsify == "l1":
-            solution = least_1_norm(V, z, weights)
+            solution, found = least_1_norm(V, z, weights) if used.size else (z, True)
+            method = "l1" if found else "basic"
         else:
             solution = basic_solution(V, z)
         after = np.zeros_like(before)
         after[:, used] = (solution * weights[:, np.newaxis]).T
         network = TwoLayerPerceptron(self.A, after.reshape(self.c.shape), self.activation)
-        return network, self._certificate(network, features, V.shape[1], sparsify)
+        return network, self._certificate(network, features, V.shape[1], method)
 
     def _certificate(
         self, network: TwoLayerPerceptron, features: Array, rank: int, method: str
     ) -> NetworkCertificate:
         before, after = np.atleast_2d(self.c), np.atleast_2d(network.c)
         change = after - before
-        # Both sums take the same features, so only the h additions of each round.
-        sizes = np.abs(features) @ (np.abs(before) + np.abs(after)).T
+        # Both sums take the same features, so only the h additions of each round. The sizes are
+        # those of theta*: an unlearned network whose terms cancel more than these loses outputs.
+        sizes = np.abs(features) @ np.abs(before).T
         return NetworkCertificate(
             kind="two-layer perceptron",
             method=method,
@@ -232,7 +234,7 @@ class TwoLayerPerceptron:
             **change_of_outputs(
                 features @ before.T,
                 features @ after.T,
-                self.n_neurons * _EPS * float(np.max(sizes)),
+                2 * self.n_neurons * _EPS * float(np.max(sizes)),
             ),
             gradient_orthogonality=largest_cosine(
                 features @ change.T,
