@@ -430,6 +430,12 @@ def test_bad_samples(backend, x, error, names):
         assert name in str(caught.value)
 
 
+def test_overflow_is_an_error(backend):
+    network = LinearNetwork([np.full((3, 4), 1e150), np.ones(3)], backend=backend)
+    with pytest.raises(InputError, match="the outputs contains"):
+        network.predict(np.full((1, 4), 1e200))
+
+
 def test_bad_arguments():
     with pytest.raises(InputError, match="backend"):
         LinearNetwork([np.ones((3, 4)), np.ones(3)], backend="cuda")

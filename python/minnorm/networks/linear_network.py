@@ -97,6 +97,8 @@ class LinearNetwork:
         L, the number of layers counting c.
     n_features_in_ : int
         p.
+    parameter_norm : float
+        2-norm of all parameters.
 
     Raises
     ------
@@ -192,7 +194,6 @@ class LinearNetwork:
 
     @property
     def parameter_norm(self) -> float:
-        """The 2-norm of all parameters."""
         return norm(np.array([norm(layer) for layer in self.weights]))
 
     @property
@@ -214,8 +215,16 @@ class LinearNetwork:
         -------
         ndarray, shape (q,) or (q, t)
             Cost O(q p t).
+
+        Raises
+        ------
+        InputError, ShapeError
+            Samples that cannot be used, or outputs that overflow.
         """
-        outputs = self._rows(X, "X") @ self._predictor.T
+        rows = self._rows(X, "X")
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by check_finite
+            outputs = rows @ self._predictor.T
+        check_finite(outputs, "the outputs")
         return outputs[:, 0] if self._single else outputs
 
     def _rows(self, X: Any, name: str) -> Array:

@@ -4,7 +4,8 @@ Every solution here is kept relative to the row space of the features, not to th
 (h, s) an orthonormal basis of the span of the retained feature vectors phi_i, a change Delta of the
 weights satisfies |<Delta, phi_i>| <= ||V^T Delta|| ||phi_i|| for each sample. V is perfectly
 conditioned however ill-conditioned the features are, so ||V^T Delta|| stays at rounding, and with
-it each output's change relative to its own ||phi_i||.
+it each output's change relative to its own ||phi_i||. The same holds in the units of any diagonal
+D > 0: features Phi D, weights z = D^-1 c.
 """
 
 from __future__ import annotations
@@ -14,15 +15,25 @@ import scipy.linalg
 import scipy.optimize
 
 from .._validation import Array
+from .certificate import norm
 
 _EPS = float(np.finfo(np.float64).eps)
 
 # Feasibility that HiGHS is asked for: its least, then its default. The support is all that is
 # taken from it.
 _FEASIBILITY = (1e-10, 1e-7)
-# ||V^T Delta|| relative to the weights: three digits above its rounding, three below what the
-# retained outputs may change.
+# ||V^T Delta|| relative to the weights that a support one column too small could not explain.
 _CONSISTENT = 1e-12
+# Change of an output, relative to the sum of its terms' sizes, with which a vertex is accepted.
+_KEPT = 1e-11
+
+
+def _unit_rows(features: Array) -> Array:
+    """The rows that do not vanish, scaled to norm 1 without over- or underflow of squares."""
+    largest = np.max(np.abs(features), axis=1, initial=0.0)
+    rows: Array = features[largest > 0] / largest[largest > 0, np.newaxis]
+    rows /= np.linalg.norm(rows, axis=1)[:, np.newaxis]
+    return rows
 
 
 def row_space(features: Array, rtol: float) -> Array:
@@ -32,11 +43,9 @@ def row_space(features: Array, rtol: float) -> Array:
     column pivoting puts them in the order of their distance from the span of those before;
     s counts distances above rtol. Cost O(n h min(n, h)).
     """
-    largest = np.max(np.abs(features), axis=1, initial=0.0)
-    rows = features[largest > 0] / largest[largest > 0, np.newaxis]
-    if not len(rows):
+    rows = _unit_rows(features)
+    if not rows.size:
         return np.zeros((features.shape[1], 0))
-    rows /= np.linalg.norm(rows, axis=1)[:, np.newaxis]
     Q, R, _ = scipy.linalg.qr(
         rows.T, mode="economic", pivoting=True, overwrite_a=True, check_finite=False
     )
@@ -78,60 +87,87 @@ def _solution_on(chosen: Array, T: Array, V: Array, z: Array) -> Array:
     return solution
 
 
-def basic_solution(V: Array, z: Array) -> Array:
-    """Weights (h, t) with the products V^T z and at most s nonzero rows (Lemma 6).
+def basic_weights(features: Array, c: Array, rtol: float) -> tuple[Array, int]:
+    """Weights (t, h) with the products c features^T and at most s nonzero columns (Lemma 6).
 
     Elimination by a basis of the orthogonal complement in reduced column echelon form is solving
-    for s pivot columns; pivoted QR chooses them so that no small pivot is divided by. Cost
-    O(s^2 h).
-    """
-    h, s = V.shape
-    if s == 0:
-        return np.zeros_like(z)
-    if s == h:  # independent neurons: no other weights have these outputs
-        return z.copy()
-    chosen, T = _chosen_columns(V)
-    return _solution_on(chosen, T, V, z)
+    for s pivot columns; pivoted QR chooses them so that no small pivot is divided by. In units of
+    ``||c_i||`` the columns are the neurons' contributions to the outputs, and the largest that are
+    independent are chosen. Cost O(n h min(n, h)).
 
-
-def least_1_norm(V: Array, z: Array, cost: Array) -> tuple[Array, bool]:
-    """A vertex of ``min sum_j cost_j |x_j|`` subject to V^T x = V^T z; z (h, 1).
-
-    A linear program in the positive and negative parts of x, by the dual simplex method of HiGHS,
-    in the basis of ``basic_solution``, where s columns are those of the identity. The support of
-    the vertex is then solved for in full precision.
+    Parameters
+    ----------
+    features : ndarray, shape (n, h)
+    c : ndarray, shape (t, h)
+        No column vanishes.
 
     Returns
     -------
-    x : ndarray, shape (h, 1)
-        Never of larger cost than the basic solution, which can be the cheaper of the two only at
-        the level of the program's tolerances.
-    found : bool
-        False where HiGHS does not converge or the support it finds does not carry V^T z to
-        rounding, as happens when the costs differ by more than double precision spans; x is then
-        the basic solution.
+    weights : ndarray, shape (t, h)
+    s : int
     """
+    units = np.array([norm(column) for column in c.T])
+    units /= np.max(units, initial=0.0) or 1.0  # the products with the features cannot overflow
+    V = row_space(features * units, rtol)
     h, s = V.shape
-    basic = basic_solution(V, z)
-    if s in (0, h):  # a single solution, or none but zero
-        return basic, True
-    scaled = cost / np.max(cost)
+    if s == 0:
+        return np.zeros_like(c), 0
+    if s == h:  # independent neurons: no other weights have these outputs
+        return c.copy(), s
     chosen, T = _chosen_columns(V)
-    support = _support_of_vertex(T, basic[chosen, 0], scaled)
-    vertex = None if support is None else _on_support(support, V, z)
-    if vertex is None:
-        return basic, False
-    return min(vertex, basic, key=lambda x: float(np.abs(x[:, 0]) @ scaled)), True
+    return _solution_on(chosen, T, V, (c / units).T).T * units, s
+
+
+def least_1_norm_weights(features: Array, c: Array, rtol: float) -> tuple[Array, int] | None:
+    """A vertex of ``min ||x||_1`` subject to ``features x = features c``, and s.
+
+    A linear program in the positive and negative parts of x, by the dual simplex method of HiGHS,
+    in units in which the columns of the features have norm 1, and in a basis in which s of them
+    are the identity. The support of the vertex is then solved for in full precision.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, h)
+    c : ndarray, shape (h,)
+
+    Returns
+    -------
+    tuple (weights (h,), s) or None
+        None where HiGHS does not converge, or the support it finds does not carry the outputs to
+        rounding.
+    """
+    rows = _unit_rows(features)
+    sizes = np.linalg.norm(rows, axis=0)
+    # The others have no part in any retained output.
+    live = np.flatnonzero(sizes > np.finfo(np.float64).tiny)
+    units = 1.0 / sizes[live]
+    V = row_space(rows[:, live] * units, rtol)
+    h, s = V.shape
+    weights = np.zeros_like(c)
+    z = (c[live] / units)[:, np.newaxis]
+    if s == h:
+        weights[live] = c[live]
+        return weights, s
+    chosen, T = _chosen_columns(V)
+    support = _support_of_vertex(T, _solution_on(chosen, T, V, z)[chosen, 0], units)
+    if support is None:
+        return None
+    weights[live] = _on_support(support, V, z)[:, 0] * units
+    # Terms far above those before would cancel in the outputs: their rounding counts too.
+    error = np.abs(rows @ (weights - c)) + _EPS * (np.abs(rows) @ np.abs(weights))
+    return (weights, s) if np.all(error <= _KEPT * (np.abs(rows) @ np.abs(c))) else None
 
 
 def _support_of_vertex(T: Array, values: Array, cost: Array) -> Array | None:
     """Positions of the nonzero entries of a vertex of min cost |x| subject to T x = values."""
     h = T.shape[1]
+    scale = float(np.max(np.abs(values))) or 1.0
+    cost = cost / np.max(cost)
     for tolerance in _FEASIBILITY:
         result = scipy.optimize.linprog(
             np.concatenate([cost, cost]),
             A_eq=np.hstack([T, -T]),
-            b_eq=values,
+            b_eq=values / scale,
             bounds=(0, None),
             method="highs-ds",
             options={
@@ -146,19 +182,21 @@ def _support_of_vertex(T: Array, values: Array, cost: Array) -> Array | None:
     return None
 
 
-def _on_support(support: Array, V: Array, z: Array) -> Array | None:
-    """The solution on the support of a vertex, or None if rounding leaves none there.
+def _on_support(support: Array, V: Array, z: Array) -> Array:
+    """The solution on the support of a vertex.
 
     A simplex vertex has at most s nonzero entries in independent columns, so the least-squares
     solution is the only one. Where the tolerance of the program left out an entry that is needed,
     further columns are chosen by their part outside the span of the support, up to s.
     """
+    if not len(support):
+        return np.zeros_like(z)
     s = V.shape[1]
-    target, limit = V.T @ z, _CONSISTENT * np.linalg.norm(z)
+    target = V.T @ z
     Q, R, pivots = scipy.linalg.qr(V[support].T, mode="economic", pivoting=True, check_finite=False)
     k = int(np.sum(np.abs(np.diag(R)) > s * _EPS))
     support, Q = support[pivots[:k]], Q[:, :k]
-    if np.linalg.norm(target - Q @ (Q.T @ target)) > limit:
+    if np.linalg.norm(target - Q @ (Q.T @ target)) > _CONSISTENT * np.linalg.norm(z):
         outside = V.T - Q @ (Q.T @ V.T)
         outside[:, support] = 0.0
         _, more = scipy.linalg.qr(outside, mode="r", pivoting=True, check_finite=False)
@@ -167,6 +205,4 @@ def _on_support(support: Array, V: Array, z: Array) -> Array | None:
     for _ in range(2):  # the solution and one step of refinement
         step = scipy.linalg.lstsq(V[support].T, V.T @ (z - solution), check_finite=False)[0]
         solution[support] += step
-    # Contributions far above those before would cancel in the outputs: their rounding counts too.
-    error = np.linalg.norm(V.T @ (z - solution)) + _EPS * np.linalg.norm(solution)
-    return solution if error <= limit else None
+    return solution

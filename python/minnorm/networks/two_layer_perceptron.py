@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import Array, as_parameters, as_rows, one_of, positive
+from .._validation import Array, as_parameters, as_rows, check_finite, one_of, positive
 from ..errors import InputError, ShapeError
 from . import activations
 from .certificate import NetworkCertificate, change_of_outputs, largest_cosine, norm
-from .sparse_output import basic_solution, least_1_norm, row_space
+from .sparse_output import basic_weights, least_1_norm_weights
 
 SPARSIFY = ("basic", "l1")
 
@@ -42,6 +42,8 @@ class TwoLayerPerceptron:
         h.
     n_active : int
         Neurons with ``||c_i|| ||a_i|| > 0``, c_i the output weights of neuron i.
+    parameter_norm : float
+        2-norm of all parameters.
     n_features_in_ : int
         p.
 
@@ -92,7 +94,6 @@ class TwoLayerPerceptron:
 
     @property
     def parameter_norm(self) -> float:
-        """The 2-norm of all parameters."""
         return norm(np.array([norm(self.A), norm(self.c)]))
 
     @property
@@ -143,8 +144,21 @@ class TwoLayerPerceptron:
         -------
         ndarray, shape (q,) or (q, t)
             Cost O(q h (p + t)).
+
+        Raises
+        ------
+        InputError, ShapeError
+            Samples that cannot be used, or outputs that overflow.
         """
-        return self.features(X) @ self.c.T
+        outputs = self._outputs(self.features(X))
+        return outputs[:, 0] if self.c.ndim == 1 else outputs
+
+    def _outputs(self, features: Array) -> Array:
+        """(q, t), finite."""
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by check_finite
+            outputs = features @ np.atleast_2d(self.c).T
+        check_finite(outputs, "the outputs")
+        return outputs
 
     def unlearn(
         self, X_retain: Any, sparsify: str = "basic", rtol: float | None = None
@@ -161,8 +175,9 @@ class TwoLayerPerceptron:
         sparsify : {"basic", "l1"}, default "basic"
             "basic" solves for s independent neurons. "l1" finds a vertex of the output weights of
             least 1-norm with the same retained outputs, at most s neurons as well; single output
-            only. Where weights so different in size that no vertex is found to working precision
-            prevent that, the basic solution is returned and the certificate's ``method`` says so.
+            only. Where no vertex keeps the outputs to working precision, as with weights that
+            differ by hundreds of orders of magnitude, the basic solution is returned and the
+            certificate's ``method`` says so.
         rtol : float, optional
             A feature vector, scaled to norm 1, adds to the rank if it is farther than rtol from
             the span of the others. Default ``max(n, h) eps``. A larger one trades the retained
@@ -203,19 +218,17 @@ class TwoLayerPerceptron:
         tolerance = max(n, h) * _EPS if rtol is None else positive(rtol, "rtol")
         before = np.atleast_2d(self.c)
         used = np.flatnonzero(self._in_use)
-        weights = np.array([norm(column) for column in before[:, used].T])
-        V = row_space(features[:, used] * weights, tolerance)
-        z = (before[:, used] / weights).T
+        after = np.zeros_like(before)
+        after[:, used], rank = basic_weights(features[:, used], before[:, used], tolerance)
         method = "basic"
         if sparsify == "l1":
-            solution, found = least_1_norm(V, z, weights) if used.size else (z, True)
-            method = "l1" if found else "basic"
-        else:
-            solution = basic_solution(V, z)
-        after = np.zeros_like(before)
-        after[:, used] = (solution * weights[:, np.newaxis]).T
+            vertex = least_1_norm_weights(features[:, used], before[0, used], tolerance)
+            method = "l1" if vertex else "basic"
+            # The basic solution is a vertex too; it can be the lesser only by rounding.
+            if vertex and np.abs(vertex[0]).sum() < np.abs(after).sum():
+                after[0, used], rank = vertex
         network = TwoLayerPerceptron(self.A, after.reshape(self.c.shape), self.activation)
-        return network, self._certificate(network, features, V.shape[1], method)
+        return network, self._certificate(network, features, rank, method)
 
     def _certificate(
         self, network: TwoLayerPerceptron, features: Array, rank: int, method: str
@@ -224,18 +237,16 @@ class TwoLayerPerceptron:
         change = after - before
         # Both sums take the same features, so only the h additions of each round. The sizes are
         # those of theta*: an unlearned network whose terms cancel more than these loses outputs.
-        sizes = np.abs(features) @ np.abs(before).T
+        outputs = self._outputs(features)
+        unit = 2 * self.n_neurons * _EPS
+        rounding = float(np.max(np.abs(features) @ (unit * np.abs(before)).T))
         return NetworkCertificate(
             kind="two-layer perceptron",
             method=method,
             backend="scipy",
             n_retained=len(features),
             rank=rank,
-            **change_of_outputs(
-                features @ before.T,
-                features @ after.T,
-                2 * self.n_neurons * _EPS * float(np.max(sizes)),
-            ),
+            **change_of_outputs(outputs, network._outputs(features), rounding),
             gradient_orthogonality=largest_cosine(
                 features @ change.T,
                 norm(change),
