@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .kernel import KernelInterpolator
     from .leave_one_out import LeaveOneOut
     from .linear import LinearInterpolator
+    from .networks import (
+        LinearNetwork,
+        NetworkCertificate,
+        TwoLayerPerceptron,
+        loss_gradient_update,
+    )
     from .preview import Preview
     from .projection import unlearn_linear
 
@@ -39,12 +45,16 @@ _HOME = {
     "LeaveOneOut": "leave_one_out",
     "LinearInterpolator": "linear",
     "LinearInterpolatorClassifier": "classifier",
+    "LinearNetwork": "networks",
     "MinnormError": "errors",
+    "NetworkCertificate": "networks",
     "NotPositiveDefiniteError": "errors",
     "Preview": "preview",
     "RankError": "errors",
     "ShapeError": "errors",
+    "TwoLayerPerceptron": "networks",
     "UnknownSampleError": "errors",
+    "loss_gradient_update": "networks",
     "unlearn_linear": "projection",
 }
 
@@ -57,13 +67,17 @@ __all__ = [
     "LeaveOneOut",
     "LinearInterpolator",
     "LinearInterpolatorClassifier",
+    "LinearNetwork",
     "MinnormError",
+    "NetworkCertificate",
     "NotPositiveDefiniteError",
     "Preview",
     "RankError",
     "ShapeError",
+    "TwoLayerPerceptron",
     "UnknownSampleError",
     "__version__",
+    "loss_gradient_update",
     "unlearn_linear",
 ]
 

@@ -222,6 +222,38 @@ def as_targets(
     return converted, raw.ndim == 1
 
 
+def as_parameters(values: Any, *, shapes: tuple[str, ...], name: str) -> Array:
+    """Parameters of a network as a new read-only float64 array that nobody else holds.
+
+    Parameters
+    ----------
+    values : array-like
+    shapes : tuple of str
+        The shapes allowed, of different dimensions, written as a reader writes them: "(h, p)".
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    InputError, ShapeError
+        Not real numbers, not finite, empty, or of another number of dimensions.
+    """
+    if values is None:
+        raise InputError(f"{name} must be an array of shape {' or '.join(shapes)}; got None.")
+    raw = _real_array(values, name)
+    # "(h,)" has one axis, "(t, h)" two.
+    dimensions = [len([axis for axis in shape.strip("()").split(",") if axis]) for shape in shapes]
+    if raw.ndim not in dimensions or raw.size == 0:
+        raise ShapeError(
+            f"{name} must have shape {' or '.join(shapes)} with no empty axis; got {raw.shape}."
+        )
+    with np.errstate(over="ignore"):
+        owned = np.array(raw, dtype=np.float64, order="C", copy=True)
+    check_finite(owned, name)
+    owned.setflags(write=False)
+    return owned
+
+
 def check_length(got: int, expected: int, name: str) -> None:
     if got != expected:
         raise ShapeError(
