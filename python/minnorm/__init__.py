@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .linear import LinearInterpolator
     from .preview import Preview
     from .projection import unlearn_linear
+    from .projection_report import ProjectionReport
+    from .projector import JacobianProjector, project_out
+    from .thin_qr import ThinQR
 
     __version__: str
 
@@ -34,6 +37,7 @@ _HOME = {
     "BackendError": "errors",
     "Certificate": "certificate",
     "InputError": "errors",
+    "JacobianProjector": "projector",
     "KernelInterpolator": "kernel",
     "KernelInterpolatorClassifier": "classifier",
     "LeaveOneOut": "leave_one_out",
@@ -42,9 +46,12 @@ _HOME = {
     "MinnormError": "errors",
     "NotPositiveDefiniteError": "errors",
     "Preview": "preview",
+    "ProjectionReport": "projection_report",
     "RankError": "errors",
     "ShapeError": "errors",
+    "ThinQR": "thin_qr",
     "UnknownSampleError": "errors",
+    "project_out": "projector",
     "unlearn_linear": "projection",
 }
 
@@ -52,6 +59,7 @@ __all__ = [
     "BackendError",
     "Certificate",
     "InputError",
+    "JacobianProjector",
     "KernelInterpolator",
     "KernelInterpolatorClassifier",
     "LeaveOneOut",
@@ -60,10 +68,13 @@ __all__ = [
     "MinnormError",
     "NotPositiveDefiniteError",
     "Preview",
+    "ProjectionReport",
     "RankError",
     "ShapeError",
+    "ThinQR",
     "UnknownSampleError",
     "__version__",
+    "project_out",
     "unlearn_linear",
 ]
 

@@ -12,13 +12,20 @@ interchangeable. One idea per file:
 - ``dual_system``    the (bordered) dual system on the independent rows
 - ``linear_solve``   coefficients, refinement and certificate of a linear model
 - ``linear``         LinearCore
+- ``jacobian``, ``vectors``   a Jacobian and the vectors to project, read in panels
+- ``row_coordinates``  independent rows and the coordinates of all rows in their span
+- ``jacobian_factor``, ``orthonormal_rows``   the three factorizations of a Jacobian
+- ``spectral_filter``, ``compensated``, ``projector``   ProjectorCore
+- ``thin_qr``        ThinQRCore
 - ``kernels``, ``gram``, ``kernel_factor``, ``kernel_solve``, ``kernel``   the same for kernels
 """
 
 from minnorm._scipy.kernel import KernelCore
 from minnorm._scipy.kernels import kernel_matrix
 from minnorm._scipy.linear import LinearCore
+from minnorm._scipy.projector import ProjectorCore
+from minnorm._scipy.thin_qr import ThinQRCore
 
 NAME = "scipy"
 
-__all__ = ["NAME", "KernelCore", "LinearCore", "kernel_matrix"]
+__all__ = ["NAME", "KernelCore", "LinearCore", "ProjectorCore", "ThinQRCore", "kernel_matrix"]
