@@ -194,6 +194,12 @@ class JacobianBlocks:
             owned.append([own for _, own in pairs])
         return JacobianBlocks(columns, owned, self.parameter_shapes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Plain arrays; those that come back from a pickle or a deep copy are its own."""
+        held = self.detached()
+        owned = [[True] * len(layer) for layer in held.columns]
+        return JacobianBlocks, (held.columns, owned, self.parameter_shapes)
+
     # ---- vectors -----------------------------------------------------------------------------
 
     def vectors(self, v: Any) -> tuple[Array, Callable[[Array], Any]]:

@@ -91,7 +91,7 @@ class OperatorJacobian:
         """Itself: an operator is pickled if it can be."""
         return self
 
-    def core(self, backend: Any, **settings: Any) -> OperatorCore:
+    def core(self, **settings: Any) -> OperatorCore:
         return OperatorCore(self, **settings)
 
 

@@ -8,20 +8,18 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from . import _backend
 from ._jacobian import JacobianBlocks
 from ._operator import NO_UPDATES, OperatorJacobian
 from ._positions import as_positions
-from ._validation import Array, finite, non_negative, one_of
+from ._project_out import project_out
+from ._projector_base import HeldProjector, checked, held_of
+from ._validation import Array, finite
 from .errors import InputError
-from .projection_report import ProjectionReport
 
-FACTORIZATIONS = ("auto", "cholesky", "seminormal", "qr")
-
-_Held = JacobianBlocks | OperatorJacobian
+__all__ = ["JacobianProjector", "project_out"]
 
 
-class JacobianProjector:
+class JacobianProjector(HeldProjector):
     """The orthogonal projector onto the complement of the rows of a Jacobian.
 
     ``P v = v - J^T (J J^T)^+ J v`` for J (m, p): m gradients, one per retained sample, of p
@@ -113,10 +111,8 @@ class JacobianProjector:
         factorization: str = "auto",
         backend: str = "auto",
     ) -> None:
-        held: _Held
-        held = OperatorJacobian(J) if isinstance(J, LinearOperator) else JacobianBlocks.whole(J)
-        parameters = _checked(rtol, damping, damping_relative, factorization, backend)
-        self._build(held, parameters)
+        parameters = checked(rtol, damping, damping_relative, factorization, backend)
+        self._build(held_of(J), parameters)
 
     @classmethod
     def from_row_blocks(cls, blocks: Iterable[Any], **parameters: Any) -> JacobianProjector:
@@ -130,7 +126,7 @@ class JacobianProjector:
         **parameters
             As for the class.
         """
-        return cls._from(JacobianBlocks.row_blocks(blocks), parameters)
+        return cls._of(JacobianBlocks.row_blocks(blocks), checked(**parameters))
 
     @classmethod
     def from_column_blocks(cls, blocks: Sequence[Any], **parameters: Any) -> JacobianProjector:
@@ -145,7 +141,7 @@ class JacobianProjector:
         **parameters
             As for the class.
         """
-        return cls._from(JacobianBlocks.column_blocks(blocks), parameters)
+        return cls._of(JacobianBlocks.column_blocks(blocks), checked(**parameters))
 
     @classmethod
     def from_operator(
@@ -182,58 +178,7 @@ class JacobianProjector:
         the report. Rows cannot be deleted or added.
         """
         operator = LinearOperator(shape, matvec=matvec, rmatvec=rmatvec, dtype=np.dtype(dtype))
-        return cls._from(OperatorJacobian(operator, gram), parameters)
-
-    @classmethod
-    def _from(cls, held: _Held, parameters: dict[str, Any]) -> JacobianProjector:
-        made = cls.__new__(cls)
-        made._build(held, _checked(**parameters))
-        return made
-
-    def _build(self, held: _Held, parameters: dict[str, Any], vectors: Array | None = None) -> None:
-        self._blocks, self._parameters = held, parameters
-        backend = _backend.resolve(parameters["backend"])
-        settings = {name: value for name, value in parameters.items() if name != "backend"}
-        if isinstance(held, OperatorJacobian):
-            self._core: _backend.ProjectorCore = held.core(backend, **settings)
-            return
-        self._core = backend.ProjectorCore(
-            held.columns, vectors=vectors, release=held.release or None, **settings
-        )
-
-    # ---- what is held ------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self._core.n_rows, self._core.n_columns
-
-    @property
-    def n_rows_(self) -> int:
-        return self._core.n_rows
-
-    @property
-    def rank_(self) -> int | None:
-        return self._core.rank
-
-    @property
-    def rtol_(self) -> float:
-        return self._core.rtol
-
-    @property
-    def gram_eigenvalues_(self) -> Array | None:
-        return self._core.gram_eigenvalues
-
-    @property
-    def condition_(self) -> float | None:
-        return self._core.condition
-
-    @property
-    def factorization_(self) -> str:
-        return self._core.factorization
-
-    def __repr__(self) -> str:
-        m, p = self.shape
-        return f"<JacobianProjector of {m} rows, {p} columns, rank {self.rank_}>"
+        return cls._of(OperatorJacobian(operator, gram), checked(**parameters))
 
     # ---- projecting --------------------------------------------------------------------------
 
@@ -284,28 +229,6 @@ class JacobianProjector:
         if isinstance(v, list | tuple) and self._blocks.parameter_shapes is not None:
             return a if np.ndim(v[0]) > len(self._blocks.parameter_shapes[0]) else a[0]
         return back(a)
-
-    def _projected(self, v: Any, strength: float | None, report: bool, first: bool = False) -> Any:
-        V, back = self._blocks.vectors(v)
-        return self._finished(V, back, strength, report, first)
-
-    def _finished(
-        self,
-        V: Array,
-        back: Callable[[Array], Any],
-        strength: float | None,
-        report: bool,
-        first: bool,
-    ) -> Any:
-        out, measured = self._core.project(V, strength, first)
-        if not report:
-            return back(out)
-        return back(out), ProjectionReport.from_core(
-            measured,
-            n_rows=self._core.n_rows,
-            damping=self._parameters["damping"],
-            backend=self._core.backend,
-        )
 
     # ---- other rows --------------------------------------------------------------------------
 
@@ -364,99 +287,3 @@ class JacobianProjector:
         if isinstance(self._blocks, OperatorJacobian):
             raise InputError(NO_UPDATES.format(method))
         return self._blocks
-
-    # ---- copies ------------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Plain arrays and parameters; deleted rows are not in them. Factored anew on loading."""
-        return {"blocks": self._blocks.detached(), "parameters": self._parameters}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._build(state["blocks"], state["parameters"])
-
-    def __copy__(self) -> JacobianProjector:
-        copied = type(self).__new__(type(self))
-        copied.__setstate__(self.__getstate__())
-        return copied
-
-
-def project_out(
-    jacobian: Any,
-    vector: Any,
-    *,
-    strength: float | None = None,
-    rtol: float | None = None,
-    damping: float = 0.0,
-    damping_relative: bool = False,
-    factorization: str = "auto",
-    backend: str = "auto",
-    return_report: bool = False,
-) -> Any:
-    """``P v``, or ``v - strength P v``: the projection off the rows of ``jacobian``, once.
-
-    As ``JacobianProjector(jacobian, ...).project(vector)`` with one read of J less: ``J v`` is
-    formed together with the Gram matrix. Two reads in all where that is good enough.
-
-    Parameters
-    ----------
-    jacobian : array-like (m, p), numpy.memmap, torch tensor or LinearOperator
-    vector : array-like or tensor, shape (p,) or (k, p)
-    strength : float or None, default None
-        None returns ``P v``; a number returns ``v - strength P v``.
-    rtol, damping, damping_relative, factorization, backend
-        As for `JacobianProjector`.
-    return_report : bool, default False
-        Also return a `ProjectionReport`.
-
-    Returns
-    -------
-    projected : ndarray or tensor
-        Of the kind, shape and dtype of ``vector``.
-    report : ProjectionReport
-        Only with ``return_report=True``.
-
-    Raises
-    ------
-    InputError, ShapeError
-        As for `JacobianProjector` and its `project`.
-
-    Examples
-    --------
-    >>> from minnorm import project_out
-    >>> project_out([[0.0, 2.0, 0.0]], [3.0, 4.0, 5.0], backend="scipy").tolist()
-    [3.0, 0.0, 5.0]
-    >>> project_out([[0.0, 2.0, 0.0]], [3.0, 4.0, 5.0], strength=0.5, backend="scipy").tolist()
-    [1.5, 4.0, 2.5]
-    """
-    parameters = _checked(rtol, damping, damping_relative, factorization, backend)
-    held: _Held
-    if isinstance(jacobian, LinearOperator):
-        held = OperatorJacobian(jacobian)
-    else:
-        held = JacobianBlocks.whole(jacobian)
-    chosen = None if strength is None else finite(strength, "strength")
-    V, back = held.vectors(vector)
-    projector = JacobianProjector.__new__(JacobianProjector)
-    projector._build(held, parameters, V)
-    return projector._finished(V, back, chosen, return_report, True)
-
-
-def _checked(
-    rtol: float | None = None,
-    damping: float = 0.0,
-    damping_relative: bool = False,
-    factorization: str = "auto",
-    backend: str = "auto",
-) -> dict[str, Any]:
-    tolerance = None if rtol is None else non_negative(rtol, "rtol")
-    if tolerance is not None and tolerance >= 1.0:
-        raise InputError(
-            f"rtol must be below 1, the largest eigenvalue relative to itself; got {rtol!r}."
-        )
-    return {
-        "rtol": tolerance,
-        "damping": non_negative(damping, "damping"),
-        "damping_relative": bool(damping_relative),
-        "factorization": one_of(factorization, FACTORIZATIONS, "factorization"),
-        "backend": backend,
-    }

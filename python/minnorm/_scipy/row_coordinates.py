@@ -36,9 +36,11 @@ class Tolerance:
 
     def distance(self, sigma_max: float, m: int) -> float:
         """On rows of unit length; sigma_max their largest singular value."""
-        # Rounding of the Gram matrix moves its pivots by about m u.
-        floor = math.sqrt(16 * m * _U) if self.from_gram else 0.0
-        return max(self.relative * sigma_max, floor)
+        if self.from_gram:
+            # Rounding of the Gram matrix moves its pivots, squared distances, by about m u.
+            return max(self.relative * sigma_max, math.sqrt(16 * m * _U))
+        # A distance of rounding in double precision is none, whatever the tolerance.
+        return max(self.relative, max(m, 16) * _U) * sigma_max
 
 
 @dataclass(frozen=True)
