@@ -1,4 +1,4 @@
-"""Dot products as if in twice the working precision, for many rows at once.
+"""Products of matrices as if in twice the working precision, for many rows at once.
 
 Every product and every sum leaves its rounding error behind as a number of its own (TwoProduct by
 Veltkamp splitting, TwoSum); the errors are summed beside the result. Terms are added by halves, so
@@ -17,22 +17,8 @@ _SPLIT = 134217729.0  # 2**27 + 1: cuts 53 bits into two halves of at most 26
 _WIDTH = 1024
 
 
-def _split(a: Array) -> tuple[Array, Array]:
-    """a = high + low, each of at most 26 bits; |a| < 2**996."""
-    scaled = a * _SPLIT
-    high = scaled - (scaled - a)
-    return high, a - high
-
-
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """s = fl(a + b) and e with a + b = s + e."""
-    s = a + b
-    c = s - a
-    return s, (a - (s - c)) + (b - c)
-
-
 class CompensatedSum:
-    """The products P x, P (m, b), summed over panels: value (m, k) to twice the precision."""
+    """The products P X^T (m, k), summed over panels, to twice the precision."""
 
     def __init__(self, m: int, k: int) -> None:
         self._sum = np.zeros((m, k))
@@ -42,12 +28,10 @@ class CompensatedSum:
         """Add P X^T for P (m, b) and X (k, b), in double precision. 30 m k b flops."""
         for j0 in range(0, P.shape[1], _WIDTH):
             piece = P[:, j0 : j0 + _WIDTH]
-            high, low = _split(piece)
+            halves = _split(piece)
             for i, x in enumerate(X[:, j0 : j0 + _WIDTH]):
-                x_high, x_low = _split(x)
-                product = piece * x
-                error = low * x_low - (((product - high * x_high) - low * x_high) - high * x_low)
-                part, missing = _halved(product)
+                terms, error = _two_product(piece, halves, x[None, :])
+                part, missing = _halved(terms)
                 total, rounding = _two_sum(self._sum[:, i], part)
                 self._sum[:, i] = total
                 self._error[:, i] += rounding + missing + error.sum(axis=1)
@@ -55,6 +39,46 @@ class CompensatedSum:
     @property
     def value(self) -> Array:
         return self._sum + self._error
+
+
+def without_combination(V: Array, a: Array, P: Array) -> Array:
+    """V - a P (k, b) for a (k, m) and P (m, b). 30 m k b flops.
+
+    Rounded once and not once per term, where the terms are much larger than their sum.
+    """
+    out = np.empty_like(V)
+    for j0 in range(0, P.shape[1], _WIDTH):
+        columns = slice(j0, j0 + _WIDTH)
+        piece = P[:, columns]
+        halves = _split(piece)
+        for i, coefficients in enumerate(a):
+            terms, error = _two_product(piece, halves, -coefficients[:, None])
+            part, missing = _halved(terms.T)
+            total, rounding = _two_sum(V[i, columns], part)
+            out[i, columns] = total + (rounding + missing + error.sum(axis=0))
+    return out
+
+
+def _split(a: Array) -> tuple[Array, Array]:
+    """a = high + low, each of at most 26 bits; |a| < 2**996."""
+    scaled = a * _SPLIT
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _two_product(a: Array, halves: tuple[Array, Array], b: Array) -> tuple[Array, Array]:
+    """fl(a b) and e with a b = fl(a b) + e; `halves` those of a."""
+    high, low = halves
+    b_high, b_low = _split(b)
+    product = a * b
+    return product, low * b_low - (((product - high * b_high) - low * b_high) - high * b_low)
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """s = fl(a + b) and e with a + b = s + e."""
+    s = a + b
+    c = s - a
+    return s, (a - (s - c)) + (b - c)
 
 
 def _halved(terms: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minnorm._scipy import row_coordinates
-from minnorm._scipy.compensated import CompensatedSum
+from minnorm._scipy.compensated import CompensatedSum, without_combination
 from minnorm._scipy.jacobian import Blocks, Jacobian, Release
 from minnorm._scipy.jacobian_factor import (
     METHODS,
@@ -194,24 +194,27 @@ class ProjectorCore:
         """out = V - z^T Q, V the vectors or `out` itself; (Q out^T, J out^T). One read.
 
         The products are of the values as rounded to the dtype of `out`. With Q stored, J out^T is
-        not formed. Otherwise Q out^T = L^-1 T (J out^T) multiplies the rounding of the products by
-        cond(L): they are compensated unless both factors are single, where double is exact enough.
+        not formed. Otherwise two sums are compensated unless all is single, where double precision
+        is exact enough: Q out^T = L^-1 T (J out^T) multiplies the rounding of the products by
+        cond(L), and a^T J is a small sum of terms that are up to cond(L) times larger. Errors of a
+        itself stay in the row space, where the next correction finds them.
         """
         held, k = self._held, out.shape[0]
         if held.rows is not None:
             w = np.zeros((held.coordinates.rank, k))
             for j0, j1, part in held.rows.panels():
-                w += part @ _write(out, vectors, j0, j1, z.T @ part).T
+                w += part @ _write(out, vectors, j0, j1, z.T, part, False).T
             return w, None
         a = held.coordinates.to_rows(z).T
         if out.dtype == np.float32 and self.dtype == np.float32:
             left = np.zeros((self.n_rows, k))
             for j0, j1, panel in held.jacobian.panels():
-                left += panel @ _write(out, vectors, j0, j1, a @ panel).T
+                left += panel @ _write(out, vectors, j0, j1, a, panel, False).T
         else:
+            careful = held.coordinates.condition > max(self.n_rows, 16)
             total = CompensatedSum(self.n_rows, k)
             for j0, j1, panel in held.jacobian.panels():
-                total.add(panel, _write(out, vectors, j0, j1, a @ panel))
+                total.add(panel, _write(out, vectors, j0, j1, a, panel, careful))
             left = total.value
         return held.coordinates.to_basis(left), left
 
@@ -288,9 +291,11 @@ class ProjectorCore:
         return self._methods[self._methods.index(method) :]
 
 
-def _write(out: Array, vectors: Vectors | None, j0: int, j1: int, removed: Array) -> Array:
-    """out[:, j0:j1] = V - removed, V the vectors or `out` itself; what was stored, in double."""
+def _write(
+    out: Array, vectors: Vectors | None, j0: int, j1: int, a: Array, P: Array, careful: bool
+) -> Array:
+    """out[:, j0:j1] = V - a P, V the vectors or `out` itself; what was stored, in double."""
     left = out[:, j0:j1].astype(np.float64) if vectors is None else vectors.panel(j0, j1)
-    left -= removed
+    left = without_combination(left, a, P) if careful else left - a @ P
     out[:, j0:j1] = left
     return left if out.dtype == np.float64 else out[:, j0:j1].astype(np.float64)

@@ -1,0 +1,433 @@
+"""JacobianProjector and project_out: orthogonal, of the right rank, equal to the SVD projector."""
+
+import numpy as np
+import pytest
+
+import _exact
+from _asserts import STANDARD, assert_projects, orthogonality, svd_complement, unit_rows
+from _samplers import (
+    LAYOUTS,
+    generator,
+    graded_rows,
+    nearly_parallel,
+    orthonormal,
+    short_bits,
+    with_condition,
+    with_duplicates,
+    with_rank,
+    with_zero_rows,
+)
+from minnorm import InputError, JacobianProjector, ProjectionReport, ShapeError, project_out
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["double", "single"])
+FACTORIZATIONS = ("cholesky", "seminormal", "qr")
+M, P = 18, 150
+
+
+def eps(dtype):
+    return float(np.finfo(dtype).eps)
+
+
+# Name -> (J of a dtype, its exact rank; None where the rank depends on the tolerance).
+JACOBIANS = {
+    "random": lambda d: (generator(1).standard_normal((M, P)).astype(d), M),
+    "one row": lambda d: (generator(2).standard_normal((1, P)).astype(d), 1),
+    "duplicate rows": lambda d: (with_duplicates(M, P, 5, generator(3), d), M - 5),
+    "zero rows": lambda d: (with_zero_rows(M, P, 4, generator(4), d), M - 4),
+    "all zero": lambda d: (np.zeros((3, P), d), 0),
+    "combinations": lambda d: (with_rank(M, P, 7, generator(5), d), 7),
+    "more rows than columns": lambda d: (short_bits((40, 12), generator(6), d), 12),
+    "tall of low rank": lambda d: (with_rank(40, 12, 5, generator(7), d), 5),
+    "one column": lambda d: (short_bits((6, 1), generator(8), d) + 2, 1),
+    "square": lambda d: (short_bits((12, 12), generator(9), d), 12),
+    "nearly parallel": lambda d: (nearly_parallel(M, P, 1e-3, generator(10), d), M),
+    **{
+        f"graded rows 1e{e}": lambda d, e=e: (graded_rows(M, P, 10.0**e, generator(11, e), d), M)
+        for e in (2, 7, 14)
+    },
+    **{
+        f"graded spectrum 1e{e}": lambda d, e=e: (
+            with_condition(M, P, 10.0**e, generator(12, e), d),
+            M if d is np.float64 or e <= 4 else None,
+        )
+        for e in (0, 2, 4, 6, 8, 10, 12, 14)
+    },
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("vector_dtype", [np.float64, np.float32], ids=["of double", "of single"])
+@pytest.mark.parametrize("name", JACOBIANS)
+def test_orthogonal_idempotent_symmetric(backend, name, dtype, vector_dtype):
+    J, rank = JACOBIANS[name](dtype)
+    projector = JacobianProjector(J, backend=backend)
+    assert projector.shape == J.shape and projector.n_rows_ == len(J)
+    if rank is not None:
+        assert projector.rank_ == rank
+    assert_projects(projector, J, generator(20), vector_dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+@pytest.mark.parametrize("name", [n for n in JACOBIANS if "spectrum" not in n])
+def test_every_factorization_does_ordinary_rows(backend, name, factorization, dtype):
+    J, rank = JACOBIANS[name](dtype)
+    projector = JacobianProjector(J, factorization=factorization, backend=backend)
+    assert projector.factorization_ == factorization and projector.rank_ == rank
+    assert_projects(projector, J, generator(21), dtype)
+
+
+def test_what_auto_chooses(backend):
+    def chosen(condition, dtype):
+        J = with_condition(M, P, condition, generator(22), dtype)
+        return JacobianProjector(J, backend=backend).factorization_
+
+    assert [chosen(c, np.float64) for c in (1e2, 1e6, 1e11)] == list(FACTORIZATIONS)
+    assert chosen(1e4, np.float32) == "cholesky"
+    duplicates = with_duplicates(M, P, 3, generator(23), np.float64)
+    assert JacobianProjector(duplicates, backend=backend).factorization_ == "seminormal"
+    single = duplicates.astype(np.float32)
+    assert JacobianProjector(single, backend=backend).factorization_ == "cholesky"
+
+
+@DTYPES
+@pytest.mark.parametrize("name", JACOBIANS)
+def test_agrees_with_the_svd(backend, name, dtype):
+    """To the precision of the sums, times the condition of the row space."""
+    J, rank = JACOBIANS[name](dtype)
+    if rank is None:
+        pytest.skip("the rank depends on the tolerance")
+    projector = JacobianProjector(J, backend=backend)
+    v = generator(24).standard_normal((2, J.shape[1]))
+    spectrum = np.linalg.svd(unit_rows(J), compute_uv=False)
+    condition = spectrum[0] / spectrum[rank - 1] if rank else 1.0
+    gap = np.linalg.norm(projector.project(v) - svd_complement(J, v, rank), axis=1)
+    assert np.all(gap <= STANDARD * eps(np.float64) * condition * np.linalg.norm(v, axis=1))
+    np.testing.assert_allclose(
+        projector.gram_eigenvalues_[:rank], spectrum[:rank] ** 2, rtol=1e-6, atol=1e-14
+    )
+    assert projector.gram_eigenvalues_.shape == (len(J),)
+    if condition < 1e6:
+        assert projector.condition_ == pytest.approx(condition, rel=1e-3)
+
+
+@pytest.mark.parametrize("exponent", [0, 4, 7, 10, 13])
+def test_against_ball_arithmetic(backend, exponent):
+    J = with_condition(8, 30, 10.0**exponent, generator(25, exponent))
+    v = generator(26).standard_normal((2, 30))
+    removed = v - JacobianProjector(J, backend=backend).project(v)
+    true = _exact.distance(removed.T, _exact.row_space_projection(J, v))
+    assert true <= STANDARD * eps(np.float64) * 10.0**exponent * np.linalg.norm(v)
+
+
+@pytest.mark.parametrize(
+    "name", ["duplicate rows", "zero rows", "combinations", "tall of low rank"]
+)
+def test_dependent_rows_against_ball_arithmetic(backend, name):
+    J, _ = JACOBIANS[name](np.float64)
+    v = generator(27).standard_normal(J.shape[1])
+    removed = v - JacobianProjector(J, backend=backend).project(v)
+    true = _exact.distance(removed, _exact.row_space_projection(J, v))
+    assert true <= 100 * STANDARD * eps(np.float64) * np.linalg.norm(v)
+
+
+# Tolerance and damping -----------------------------------------------------------------------
+
+
+def with_spectrum(values, p, rng, dtype):
+    """Rows of equal length with these singular values: every row has the same weights."""
+    m = len(values)
+    k = np.arange(m)
+    waves = np.cos(np.pi * (k[:, None] + 0.5) * k[None, :] / m) * np.sqrt(2.0 / m)
+    waves[:, 0] /= np.sqrt(2.0)
+    return ((waves * np.asarray(values)) @ orthonormal(m, p, rng)).astype(dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("factorization", ["auto", *FACTORIZATIONS])
+def test_truncation_is_that_of_the_scaled_rows(backend, factorization, dtype):
+    """Rows of any length: rtol acts on the unit-length rows, as the SVD of those shows."""
+    values = np.array([1.0, 0.5, 0.2, 0.1, 1e-2, 1e-5, 5e-6, 2e-6])
+    J = with_spectrum(values, 60, generator(30), np.float64)
+    J = (J * np.logspace(0, 5, 8)[:, None]).astype(dtype)
+    spectrum = np.linalg.svd(unit_rows(J), compute_uv=False) ** 2
+    rtol = np.sqrt(spectrum[4] * spectrum[5]) / spectrum[0]
+    projector = JacobianProjector(J, rtol=rtol, factorization=factorization, backend=backend)
+    assert projector.rank_ == 5 and projector.rtol_ == rtol
+    v = generator(31).standard_normal(60)
+    gap = np.linalg.norm(projector.project(v) - svd_complement(J, v, 5))
+    # The subspace moves by the backward error over the gap of what was factored.
+    separation = rtol if projector.factorization_ == "cholesky" else np.sqrt(rtol)
+    assert gap <= STANDARD * eps(np.float64) / separation * np.linalg.norm(v)
+    assert projector.condition_ == pytest.approx(np.sqrt(spectrum[0] / spectrum[4]), rel=1e-4)
+
+
+def test_a_tolerance_below_rounding_keeps_what_double_precision_sees(backend):
+    J = with_condition(6, 40, 1e9, generator(32), np.float32)
+    v = generator(33).standard_normal(40)
+    usual = JacobianProjector(J, backend=backend)
+    exact = JacobianProjector(J, rtol=0.0, backend=backend)
+    assert usual.rank_ < exact.rank_ == 6
+    assert orthogonality(J, exact.project(v), v) <= 120 * eps(np.float64)
+    twice = np.vstack([J, J[:2]])
+    assert JacobianProjector(twice, rtol=0.0, backend=backend).rank_ == 6
+
+
+@DTYPES
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+@pytest.mark.parametrize("mu", [1e-4, 0.3, 50.0])
+def test_damping_is_the_tikhonov_form(backend, mu, relative, factorization, dtype):
+    J = generator(34).standard_normal((9, 70)).astype(dtype)
+    J[4] = J[1]  # its square counts twice
+    J[7] = 0
+    v = generator(35).standard_normal((2, 70))
+    projector = JacobianProjector(
+        J,
+        damping=mu,
+        damping_relative=relative,
+        factorization=factorization,
+        backend=backend,
+    )
+    wide = J.astype(np.float64)
+    G = wide @ wide.T
+    G += (mu * np.linalg.eigvalsh(G)[-1] if relative else mu) * np.eye(9)
+    expected = v - (np.linalg.solve(G, wide @ v.T)).T @ wide
+    np.testing.assert_allclose(projector.project(v), expected, atol=1e-11)
+    a = projector.coefficients(v)
+    np.testing.assert_allclose(v - a @ wide, expected, atol=1e-11)
+
+
+def test_damping_of_what_truncation_keeps(backend):
+    values = np.array([1.0, 0.7, 0.3, 1e-4, 5e-5])
+    J = with_spectrum(values, 40, generator(36), np.float64)
+    spectrum, basis = np.linalg.svd(unit_rows(J), full_matrices=False)[1:]
+    projector = JacobianProjector(J, rtol=1e-4, damping=0.05, backend=backend)
+    assert projector.rank_ == int(np.sum(spectrum**2 > 1e-4 * spectrum[0] ** 2)) == 3
+    kept = J @ basis[:3].T
+    v = generator(37).standard_normal(40)
+    inner = np.linalg.solve(kept.T @ kept + 0.05 * np.eye(3), kept.T @ (kept @ (basis[:3] @ v)))
+    np.testing.assert_allclose(projector.project(v), v - basis[:3].T @ inner, atol=1e-10)
+
+
+# Scales, shapes, layouts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e-305])
+@pytest.mark.parametrize("factorization", ["auto", *FACTORIZATIONS])
+def test_squares_neither_overflow_nor_vanish(backend, scale, factorization):
+    base = with_condition(6, 40, 100.0, generator(40))
+    v = generator(41).standard_normal(40)
+    expected = JacobianProjector(base, factorization=factorization, backend=backend).project(v)
+    scaled = np.ldexp(base, int(np.log2(scale)))
+    scaled[2] *= 1e-3 if scale > 1 else 1e3
+    projector = JacobianProjector(scaled, factorization=factorization, backend=backend)
+    assert projector.rank_ == 6
+    np.testing.assert_allclose(projector.project(v), expected, atol=1e-13)
+    zero = np.vstack([scaled, np.zeros(40)])
+    assert JacobianProjector(zero, factorization=factorization, backend=backend).rank_ == 6
+    report = projector.project(v, return_report=True)[1]
+    assert report.orthogonality <= 1e-14
+
+
+def test_rows_of_every_scale_at_once(backend):
+    base = with_condition(6, 40, 10.0, generator(42))
+    scaled = base * np.array([1e200, 1.0, 1e-200, 1e100, 1e-290, 1e290])[:, None]
+    v = generator(43).standard_normal(40)
+    projected = JacobianProjector(scaled, backend=backend).project(v)
+    np.testing.assert_allclose(
+        projected, JacobianProjector(base, backend=backend).project(v), atol=1e-13
+    )
+
+
+def test_single_precision_near_its_limits(backend):
+    base = with_condition(6, 40, 10.0, generator(44), np.float32)
+    v = generator(45).standard_normal(40).astype(np.float32)
+    expected = JacobianProjector(base, backend=backend).project(v)
+    for exponent in (100, -100):
+        scaled = np.ldexp(base, exponent)
+        got = JacobianProjector(scaled, backend=backend).project(v)
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+        got = JacobianProjector(base, backend=backend).project(np.ldexp(v, exponent))
+        np.testing.assert_allclose(np.ldexp(got, -exponent), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [700, -700])
+def test_vectors_of_any_scale(backend, exponent):
+    J = with_condition(6, 40, 10.0, generator(46))
+    v = generator(47).standard_normal((2, 40))
+    projector = JacobianProjector(J, backend=backend)
+    got, report = projector.project(np.ldexp(v, exponent), return_report=True)
+    np.testing.assert_allclose(np.ldexp(got, -exponent), projector.project(v), atol=1e-14)
+    assert report.orthogonality <= 1e-15
+    step = projector.apply(np.ldexp(v, exponent), 0.25)
+    np.testing.assert_allclose(np.ldexp(step, -exponent), projector.apply(v, 0.25), atol=1e-14)
+
+
+@DTYPES
+def test_special_vectors(backend, dtype):
+    J = with_condition(6, 40, 10.0, generator(48), dtype)
+    projector = JacobianProjector(J, backend=backend)
+    zero, report = projector.project(np.zeros(40, dtype), return_report=True)
+    np.testing.assert_array_equal(zero, np.zeros(40))
+    assert report.orthogonality == report.norm_removed == 0.0
+    inside = generator(49).standard_normal(6).astype(dtype) @ J
+    left = np.linalg.norm(projector.project(inside))
+    assert left <= 20 * 6 * eps(dtype) * np.linalg.norm(inside)
+    outside = projector.project(generator(50).standard_normal(40).astype(dtype))
+    np.testing.assert_allclose(projector.project(outside), outside, atol=20 * 6 * eps(dtype))
+    together = projector.project(np.stack([inside, outside]))
+    np.testing.assert_allclose(together[1], projector.project(outside), atol=1e2 * eps(dtype))
+
+
+@DTYPES
+def test_layouts(backend, dtype):
+    J = with_condition(6, 90, 10.0, generator(51), dtype)
+    v = generator(52).standard_normal((2, 90)).astype(dtype)
+    expected = JacobianProjector(J, backend=backend).project(v)
+    for name, layout in LAYOUTS.items():
+        got = project_out(layout(J), layout(v), backend=backend)
+        np.testing.assert_allclose(got, expected, atol=8 * eps(dtype), err_msg=name)
+
+
+def test_nothing_is_written_to(backend):
+    J, v = with_condition(5, 30, 10.0, generator(53)), np.ones(30)
+    before = J.copy()
+    J.setflags(write=False)
+    v.setflags(write=False)
+    projector = JacobianProjector(J, backend=backend)
+    projector.project(v)
+    projector.delete_rows([1]).add_rows(J[:1])
+    np.testing.assert_array_equal(J, before)
+    np.testing.assert_array_equal(v, np.ones(30))
+
+
+def test_other_dtypes_are_converted(backend):
+    J = [[1, 0, 0], [0, 2, 0]]
+    for v in ([3, 4, 5], np.array([3, 4, 5], np.int8), np.array([3, 4, 5], np.float16)):
+        got = project_out(J, v, backend=backend)
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got, [0, 0, 5], atol=1e-15)
+
+
+# Results and reports -------------------------------------------------------------------------
+
+
+@DTYPES
+def test_two_reads_and_a_report(backend, dtype):
+    J = generator(54).standard_normal((12, 3000)).astype(dtype)
+    v = generator(55).standard_normal(3000).astype(dtype)
+    projected, report = project_out(J, v, return_report=True, backend=backend)
+    assert isinstance(report, ProjectionReport)
+    assert report.passes == 2 and not report.reorthogonalised
+    assert report.factorization == "cholesky" and report.backend == backend
+    assert report.rank == report.n_rows == 12 and report.iterations is None
+    assert report.norm_removed == pytest.approx(np.linalg.norm(v - projected), rel=1e-5)
+    measured = orthogonality(J, projected, v)
+    assert report.orthogonality == pytest.approx(measured, rel=1e-2, abs=1e-18)
+    assert report.to_dict()["passes"] == 2
+    assert "12 rows of rank 12" in str(report) and "2 passes" in str(report)
+    again = JacobianProjector(J, backend=backend).project(v, return_report=True)[1]
+    assert again.passes == 2
+
+
+def test_a_third_read_is_reported(backend):
+    J = with_condition(12, 300, 1e6, generator(56))
+    v = generator(57).standard_normal(300)
+    report = project_out(J, v, return_report=True, backend=backend)[1]
+    assert report.passes > 2 and report.reorthogonalised and "reorthogonalised" in str(report)
+
+
+@DTYPES
+def test_apply_and_coefficients(backend, dtype):
+    J = with_condition(9, 80, 1e3, generator(58), dtype)
+    J = np.vstack([J, J[:2], np.zeros((1, 80), dtype)])
+    v = generator(59).standard_normal((3, 80)).astype(dtype)
+    projector = JacobianProjector(J, backend=backend)
+    projected = projector.project(v)
+    tolerance = {"atol": 50 * eps(dtype)}
+    np.testing.assert_allclose(projector.apply(v, 1.0), v - projected, **tolerance)
+    np.testing.assert_allclose(projector.apply(v, 0.25), v - 0.25 * projected, **tolerance)
+    np.testing.assert_array_equal(projector.apply(v, 0.0), v)
+    np.testing.assert_allclose(
+        project_out(J, v[0], strength=0.5, backend=backend), projector.apply(v[0], 0.5), **tolerance
+    )
+    a = projector.coefficients(v)
+    assert a.shape == (3, 12) and a.dtype == np.float64
+    np.testing.assert_allclose(v - a @ J.astype(np.float64), projected, **tolerance)
+    np.testing.assert_array_equal(projector.coefficients(v[0]).shape, (12,))
+
+
+@pytest.mark.parametrize("factorization", ["auto", *FACTORIZATIONS])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@DTYPES
+def test_a_row_that_is_not_finite_is_named(backend, dtype, value, factorization):
+    J = generator(60).standard_normal((9, 300)).astype(dtype)
+    J[6, 123] = value
+    with pytest.raises(InputError, match=r"row 6\b"):
+        JacobianProjector(J, factorization=factorization, backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("J", "error", "words"),
+    [
+        (np.ones((0, 5)), InputError, ["no rows", "at least one"]),
+        (np.ones((3, 0)), ShapeError, ["column"]),
+        (np.ones(5), ShapeError, ["(samples, parameters)", "reshape"]),
+        (np.ones((2, 3, 4)), ShapeError, ["from_column_blocks"]),
+        (np.ones((2, 5)) * 1j, InputError, ["omplex"]),
+        ([[1.0, 2.0], [3.0]], ShapeError, ["rectangular"]),
+        ([["a", "b"]], InputError, ["real numbers"]),
+    ],
+)
+def test_jacobians_that_cannot_be_used(backend, J, error, words):
+    with pytest.raises(error) as caught:
+        JacobianProjector(J, backend=backend)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("v", "error", "words"),
+    [
+        (np.ones(4), ShapeError, ["(5,)", "(4,)"]),
+        (np.ones((2, 4)), ShapeError, ["(k, 5)", "(2, 4)"]),
+        (np.ones((0, 5)), ShapeError, ["(0, 5)"]),
+        (1.0, ShapeError, ["()"]),
+        (np.full(5, np.nan), InputError, ["NaN"]),
+        (np.ones(5) * 1j, InputError, ["omplex"]),
+    ],
+)
+def test_vectors_that_cannot_be_used(backend, v, error, words):
+    J = np.ones((2, 5))
+    for call in (JacobianProjector(J, backend=backend).project, lambda v: project_out(J, v)):
+        with pytest.raises(error) as caught:
+            call(v)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"rtol": -1e-3}, "rtol"),
+        ({"rtol": 1.0}, "rtol"),
+        ({"rtol": np.nan}, "rtol"),
+        ({"damping": -1.0}, "damping"),
+        ({"damping": np.inf}, "damping"),
+        ({"factorization": "svd"}, "factorization"),
+        ({"backend": "cuda"}, "backend"),
+    ],
+)
+def test_parameters_outside_their_domain(parameters, name):
+    with pytest.raises(InputError, match=name):
+        JacobianProjector(np.ones((2, 5)), **parameters)
+    with pytest.raises(InputError, match=name):
+        project_out(np.ones((2, 5)), np.ones(5), **parameters)
+
+
+def test_a_strength_that_is_no_number(backend):
+    projector = JacobianProjector(np.ones((2, 5)), backend=backend)
+    for strength in (np.nan, np.inf, "all", None):
+        with pytest.raises(InputError, match="strength"):
+            projector.apply(np.ones(5), strength)
