@@ -238,7 +238,8 @@ class OperatorCore:
             previous, rounds = error, rounds + 1
             step, steps = self._step(left, root * x, root)
             x, iterations = x + step, iterations + steps
-            left = target - self._transposed(x)
+            # From the last remainder: J^T x itself is rounded at cond(J) times this level.
+            left = left - self._transposed(step)
         products = (
             slope if self._combine is None and not self._mu else self._jacobian.times(rounded)
         )

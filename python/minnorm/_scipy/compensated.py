@@ -13,8 +13,8 @@ import numpy as np
 from minnorm._scipy.scaling import Array
 
 _SPLIT = 134217729.0  # 2**27 + 1: cuts 53 bits into two halves of at most 26
-# Columns taken together: the temporaries of 50 rows then stay in the second-level cache.
-_WIDTH = 1024
+# Numbers taken together: a temporary of 256 kB stays in the second-level cache.
+_PIECE = 1 << 15
 
 
 class CompensatedSum:
@@ -26,10 +26,11 @@ class CompensatedSum:
 
     def add(self, P: Array, X: Array) -> None:
         """Add P X^T for P (m, b) and X (k, b), in double precision. 30 m k b flops."""
-        for j0 in range(0, P.shape[1], _WIDTH):
-            piece = P[:, j0 : j0 + _WIDTH]
+        width = max(64, _PIECE // P.shape[0])
+        for j0 in range(0, P.shape[1], width):
+            piece = P[:, j0 : j0 + width]
             halves = _split(piece)
-            for i, x in enumerate(X[:, j0 : j0 + _WIDTH]):
+            for i, x in enumerate(X[:, j0 : j0 + width]):
                 terms, error = _two_product(piece, halves, x[None, :])
                 part, missing = _halved(terms)
                 total, rounding = _two_sum(self._sum[:, i], part)
@@ -47,8 +48,9 @@ def without_combination(V: Array, a: Array, P: Array) -> Array:
     Rounded once and not once per term, where the terms are much larger than their sum.
     """
     out = np.empty_like(V)
-    for j0 in range(0, P.shape[1], _WIDTH):
-        columns = slice(j0, j0 + _WIDTH)
+    width = max(64, _PIECE // P.shape[0])
+    for j0 in range(0, P.shape[1], width):
+        columns = slice(j0, j0 + width)
         piece = P[:, columns]
         halves = _split(piece)
         for i, coefficients in enumerate(a):

@@ -18,7 +18,7 @@ from minnorm._scipy.scaling import Array, Positions, exponent_of
 Blocks = Sequence[Sequence[Array]]
 Release = Callable[[int, int], Any]
 
-_PANEL = 1 << 19  # numbers in a panel: 4 MB
+PANEL = 1 << 18  # numbers in a panel: 2 MB
 RELEASE_BYTES = 1 << 26
 
 
@@ -98,7 +98,7 @@ class Jacobian:
 
     def panels(self, width: int | None = None) -> Iterator[tuple[int, int, Array]]:
         """(j0, j1, panel (m, j1 - j0)). A panel is valid until the next one is asked for."""
-        width = width or max(64, _PANEL // max(self.n_rows, 1))
+        width = width or max(64, PANEL // max(self.n_rows, 1))
         buffer = np.empty(0)
         for j0, j1, pieces in self.pieces(width):
             if len(pieces) == 1 and self.shift is None and self.dtype == np.float64:
@@ -118,7 +118,7 @@ class Jacobian:
     def largest(self) -> NDArray[np.float64]:
         """The largest magnitude in each row (m,), NaN where there is one. One read."""
         result = np.zeros(self.n_rows)
-        width = max(64, _PANEL // max(self.n_rows, 1))
+        width = max(64, PANEL // max(self.n_rows, 1))
         for _, _, pieces in self.pieces(width):
             if pieces[0].shape[1]:
                 sizes = [np.maximum(piece.max(axis=1), -piece.min(axis=1)) for piece in pieces]

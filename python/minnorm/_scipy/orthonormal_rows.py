@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
 from minnorm._scipy import factor, row_coordinates
-from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy.jacobian import PANEL, Jacobian
 from minnorm._scipy.row_coordinates import RowCoordinates, Tolerance, lengths_of
 from minnorm._scipy.row_triangle import squares_of, triangle
 from minnorm._scipy.scaling import Array
@@ -26,7 +26,7 @@ class OrthonormalRows:
 
     def __init__(self, Q: Array) -> None:
         self.Q = Q
-        self._width = max(64, (1 << 19) // max(Q.shape[0], 1))
+        self._width = max(64, PANEL // max(Q.shape[0], 1))
 
     @staticmethod
     def of(

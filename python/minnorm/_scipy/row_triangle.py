@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 
-from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy.jacobian import PANEL, Jacobian
 from minnorm._scipy.scaling import Array
 from minnorm.errors import InputError
 
@@ -68,7 +68,7 @@ def triangle(jacobian: Jacobian) -> tuple[Array, NDArray[np.float64]]:
     m = jacobian.n_rows
     squares = np.zeros(m)
     merged: list[tuple[int, Array]] = []
-    width = max(m, 64, (1 << 19) // max(m, 1))
+    width = max(m, 64, PANEL // max(m, 1))
     with np.errstate(over="ignore", invalid="ignore"):
         for _, _, panel in jacobian.panels(width):
             squares += np.einsum("ij,ij->i", panel, panel)
