@@ -130,15 +130,15 @@ class ProjectorCore:
     ) -> tuple[Array, dict[str, Any]]:
         """P V, or V - strength P V; first: V are the vectors given at construction."""
         vectors = Vectors(V)
-        out, z, report = self._removed(vectors, self._held.products if first else None)
-        if strength is not None:
-            for j0 in range(0, V.shape[1], 1 << 16):
-                j1 = min(j0 + (1 << 16), V.shape[1])
-                out[:, j0:j1] = vectors.panel(j0, j1) - strength * out[:, j0:j1].astype(np.float64)
+        out, _, report = self._removed(vectors, self._held.products if first else None)
+        squares = np.zeros(V.shape[0])
+        for j0 in range(0, V.shape[1], 1 << 16):
+            given, left = vectors.panel(j0, j0 + (1 << 16)), out[:, j0 : j0 + (1 << 16)]
+            squares += np.sum((given - left) ** 2, axis=1)
+            if strength is not None:
+                left[:] = given - strength * left.astype(np.float64)
         vectors.restore(out)
-        report["norm_removed"] = float(
-            np.ldexp(np.linalg.norm(z, axis=0), vectors.exponents).max(initial=0.0)
-        )
+        report["norm_removed"] = float(np.ldexp(np.sqrt(squares), vectors.exponents).max())
         return out, report
 
     def coefficients(self, V: Array) -> Array:
