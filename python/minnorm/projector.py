@@ -167,7 +167,7 @@ class JacobianProjector(HeldProjector):
             Precision of the products.
         gram : None, "form" or ndarray, shape (m, m)
             ``J J^T`` as preconditioner, given or formed by m products each way. It makes the rank
-            known and the number of iterations small: about two instead of many times cond(J).
+            known, and a few steps enough instead of some multiple of cond(J).
         **parameters
             As for the class; ``factorization`` is not used, ``rtol`` needs ``gram``.
 
