@@ -91,13 +91,13 @@ def test_what_auto_chooses(backend):
     assert JacobianProjector(single, backend=backend).factorization_ == "cholesky"
 
 
-@DTYPES
-@pytest.mark.parametrize("name", JACOBIANS)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(n, d) for n in JACOBIANS for d in (np.float64, np.float32) if JACOBIANS[n](d)[1] is not None],
+)
 def test_agrees_with_the_svd(backend, name, dtype):
     """To the precision of the sums, times the condition of the row space."""
     J, rank = JACOBIANS[name](dtype)
-    if rank is None:
-        pytest.skip("the rank depends on the tolerance")
     projector = JacobianProjector(J, backend=backend)
     v = generator(24).standard_normal((2, J.shape[1]))
     spectrum = np.linalg.svd(unit_rows(J), compute_uv=False)

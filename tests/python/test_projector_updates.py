@@ -110,6 +110,23 @@ def test_ill_conditioned_rows(backend, exponent):
     assert_projects(projector, held, generator(18), np.float64)
 
 
+@pytest.mark.parametrize("exponent", [6, 7, 9, 13])
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+def test_rows_dependent_to_single_precision_only(backend, exponent, factorization):
+    """What a dependent row lacks to lie in the span counts once it is in the basis itself."""
+    for number in range(4):
+        rng = generator(40, exponent, number)
+        J = with_condition(24, 150, 10.0**exponent, rng, np.float32)
+        projector = JacobianProjector(J, factorization=factorization, backend=backend)
+        for _ in range(3):
+            gone = rng.choice(len(J), 3, replace=False)
+            new = J[gone[:2]]
+            projector.delete_rows(gone).add_rows(new)
+            J = np.vstack([np.delete(J, gone, axis=0), new])
+        for dtype in (np.float32, np.float64):
+            assert_projects(projector, J, rng, dtype)
+
+
 def test_an_addition_that_asks_for_another_factorization(backend):
     J = with_condition(8, P, 10.0, generator(19))
     projector = JacobianProjector(J, backend=backend)

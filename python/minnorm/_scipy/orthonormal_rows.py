@@ -6,6 +6,7 @@ of the dtype in which Q is stored; the arithmetic is in double precision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -117,6 +118,7 @@ class OrthonormalRows:
             np.concatenate([held.basis, held.n_rows + own.basis]),
             K,
             True,
+            math.hypot(held.slack, own.slack),
         )
         return OrthonormalRows(np.vstack([self.Q, added.Q.astype(self.Q.dtype)])), joined
 

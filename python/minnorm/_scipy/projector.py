@@ -23,7 +23,7 @@ from minnorm._scipy.jacobian_factor import (
     factored,
     good_enough,
 )
-from minnorm._scipy.row_coordinates import Tolerance
+from minnorm._scipy.row_coordinates import RowCoordinates, Tolerance
 from minnorm._scipy.row_triangle import is_in_range
 from minnorm._scipy.scaling import Array, Positions
 from minnorm._scipy.spectral_filter import SpectralFilter
@@ -246,7 +246,7 @@ class ProjectorCore:
         coordinates, turn = row_coordinates.without(
             held.coordinates, positions, tolerance, with_turn=held.rows is not None
         )
-        if not coordinates.certain:
+        if not (coordinates.certain and self._still_good(held.method, coordinates)):
             self._set(factored(jacobian, relative, self._from(held.method)))
             return
         rows = held.rows
@@ -273,18 +273,18 @@ class ProjectorCore:
                 return
         self._set(factored(jacobian, relative, self._from(held.method)))
 
-    def _appended(
-        self, jacobian: Jacobian, relative: float
-    ) -> row_coordinates.RowCoordinates | None:
+    def _appended(self, jacobian: Jacobian, relative: float) -> RowCoordinates | None:
         """The coordinates with new rows from their products, or None where these do not do."""
         m = self.n_rows
         C = np.zeros((jacobian.n_rows - m, jacobian.n_rows))
         for _, _, panel in jacobian.panels():
             C += panel[m:] @ panel.T
         coordinates = row_coordinates.with_rows(self._held.coordinates, C, relative)
-        if len(self._methods) > 1 and not good_enough("cholesky", coordinates, jacobian.dtype):
-            return None
-        return coordinates
+        return coordinates if self._still_good("cholesky", coordinates) else None
+
+    def _still_good(self, method: str, coordinates: RowCoordinates) -> bool:
+        """Whether "auto" would keep this factorization; one that was asked for is kept."""
+        return method == self._methods[-1] or good_enough(method, coordinates, self.dtype)
 
     def _from(self, method: str) -> tuple[str, ...]:
         """Further rows only lower the smallest singular value: earlier methods would not do."""

@@ -21,6 +21,8 @@ from minnorm._scipy.samples import positions_without
 from minnorm._scipy.scaling import Array, Positions
 
 _U = 2.0**-52
+# A basis chosen from coordinates: Q Q^T = I to the square of this, so corrections gain 6 digits.
+_FAR = 1000.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class RowCoordinates:
     """exponents (m,): t_i = 2**-exponents[i]; lengths (m,) of the scaled rows, 0 for a zero row.
 
     certain: no row was dropped, or kept, by so little that rounding may have decided.
+    slack: no dependent row of unit length is farther than this from the span of the basis, as far
+    as the coordinates can tell; their K leaves that part out.
     """
 
     exponents: NDArray[np.int64]
@@ -55,6 +59,7 @@ class RowCoordinates:
     basis: Positions
     K: Array
     certain: bool
+    slack: float
 
     @property
     def n_rows(self) -> int:
@@ -138,7 +143,14 @@ def from_gram(G: Array, relative: float) -> RowCoordinates:
     K[lengths == 0] = 0.0
     dropped = int(np.count_nonzero(lengths)) > rank
     certain = _gram_is_certain(relative * sigma_max, np.diag(lower)[:rank], dropped, m)
-    return RowCoordinates(exponents, lengths, order[:rank], K * lengths[:, None], certain)
+    slack = _slack_of_gram(K[lengths > 0], m)
+    return RowCoordinates(exponents, lengths, order[:rank], K * lengths[:, None], certain, slack)
+
+
+def _slack_of_gram(unit: Array, m: int) -> float:
+    """The largest 1 - ||k||^2, rooted: what rows of unit length lack, to the rounding of G."""
+    missing = 1.0 - np.einsum("ij,ij->i", unit, unit)
+    return math.sqrt(max(float(missing.max(initial=0.0)), 4 * m * _U))
 
 
 def _gram_is_certain(distance: float, pivots: Array, dropped: bool, m: int) -> bool:
@@ -174,11 +186,10 @@ def from_triangle(
     K = np.zeros((m, rank))
     K[order] = (signs[:, None] * np.triu(pivoted)[:rank]).T
     K *= safe[:, None]
-    # Coordinates carry errors of a few m u: what is kept or dropped near that is not known.
-    zone = 64 * max(m, 16) * _U * max(sigma_max, 1.0)
-    certain = limit >= zone or not bool(np.any(diagonal[:rank] < zone))
+    missing = np.linalg.norm(pivoted[rank:, rank:], axis=0).max(initial=0.0)
+    slack = max(float(missing), max(m, 16) * _U * sigma_max)
     basis = order[:rank].astype(np.int64)
-    return RowCoordinates(exponents, lengths, basis, K, certain), (Z[:, :rank] * signs).T
+    return RowCoordinates(exponents, lengths, basis, K, True, slack), (Z[:, :rank] * signs).T
 
 
 def without(
@@ -187,7 +198,9 @@ def without(
     """The coordinates of the rows that stay, and with_turn=True Z (r', r) with Q' = Z Q.
 
     Only orthogonal transformations are applied to K, and no row of J is read. Where a dependent
-    leans on a dropped row the basis is chosen anew. O(k r^2), or O(m r^2).
+    leans on a dropped row the basis is chosen anew, from coordinates that leave out up to `slack`
+    of a row. What is chosen must be far above that, or else it is not certain: with a distance d
+    to the rest, J_B = L Q holds with Q Q^T = I + O(slack^2 / d^2) only. O(k r^2), or O(m r^2).
     """
     renumbered = positions_without(held.n_rows, dropped)
     basis = renumbered[held.basis]
@@ -206,7 +219,11 @@ def without(
         leaning = np.abs(held.weights[np.ix_(left, gone)]) @ held.lengths[held.basis[gone]]
     sigma_max = factor.largest_singular_value(made.unit)
     if np.any(leaning > 0.25 * tolerance.distance(sigma_max, made.n_rows)):
-        return from_triangle(np.ascontiguousarray(K.T), exponents, lengths, tolerance)
+        chosen, Z = from_triangle(np.ascontiguousarray(K.T), exponents, lengths, tolerance)
+        distances = np.diag(chosen.L) / lengths[chosen.basis]
+        slack = math.hypot(held.slack, chosen.slack)
+        certain = bool(np.all(distances >= _FAR * slack))
+        return replace(chosen, certain=certain, slack=slack), Z
     turn = None
     if with_turn:
         Z, R = qr(K[made.basis].T, mode="economic", check_finite=False)
@@ -259,4 +276,5 @@ def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates
         np.concatenate([held.basis, m + order[:grown]]),
         K,
         certain,
+        max(held.slack, _slack_of_gram(K[m:][lengths > 0] / lengths[lengths > 0][:, None], m + n)),
     )
