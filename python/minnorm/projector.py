@@ -44,9 +44,9 @@ class JacobianProjector(HeldProjector):
     damping_relative : bool, default False
         ``damping`` is a fraction of the largest eigenvalue of ``J J^T``.
     factorization : {"auto", "cholesky", "seminormal", "qr"}, default "auto"
-        "cholesky" factors the Gram matrix: one read of J, good to a condition number near 1e4
-        (float64) or 1e6 (float32), counted for rows of unit length. "seminormal" takes the
-        triangle of a QR of the rows, one more read, good to 1e7. "qr" also stores the orthonormal
+        "cholesky" factors the Gram matrix: one read of J, good to a condition number of 5e3
+        (float64) or 2e6 (float32), counted for rows of unit length. "seminormal" takes the
+        triangle of a QR of the rows, one more read, good to 4e7. "qr" also stores the orthonormal
         rows, r p numbers in double precision, good for any. "auto" takes the first that is good
         enough; a value named is used as it is.
     backend : {"auto", "native", "scipy"}, default "auto"

@@ -56,6 +56,8 @@ class ThinQR:
     A QR of X^T by panels gives the triangle, column pivoting the basis; Q from the triangle and
     two rounds of Cholesky QR (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015). Cost:
     about 9 n^2 p flops to factor, O(r^2 p) per deletion, O(n r p) to add n rows. Memory: Q.
+    X is not held. A dependent row that takes the place of a deleted one is known by its weights,
+    so ``X[basis_] = L_ @ Q_`` holds for it to the tolerance of ``rtol``: rounding, by default.
     scipy's ``qr_delete`` and ``qr_insert`` do this for one vector at a time with the long side in
     columns, and do not watch the rank.
 

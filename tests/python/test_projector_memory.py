@@ -163,6 +163,41 @@ def test_no_copy_of_the_rows(backend, dtype, factorization):
     assert peak_of(lambda: project_out(np.asfortranarray(J), v, **settings)) > J.nbytes
 
 
+IN_MEMORY = """
+import pathlib, sys
+import numpy as np
+from minnorm import JacobianProjector, project_out
+
+backend, factorization = sys.argv[1:]
+project_out(np.eye(3, 2000, dtype=np.float32), np.ones(2000, np.float32), backend=backend)
+def peak():
+    return int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+J = np.random.default_rng(0).standard_normal((60, 1_000_000), dtype=np.float32)
+v = np.ones(J.shape[1], np.float32)
+before = peak()
+projected = project_out(J, v, factorization=factorization, backend=backend)
+growth = peak() - before
+assert growth < 0.1 * J.nbytes, growth
+projector = JacobianProjector(J, factorization=factorization, backend=backend)
+projector.delete_rows([3]).add_rows(J[:2])
+projector.project(v)
+assert peak() - before < 0.15 * J.nbytes, peak() - before
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the peak from /proc")
+@pytest.mark.parametrize("factorization", ["auto", "seminormal"])
+def test_peak_of_the_process(backend, factorization):
+    """240 MB of rows; what C++ allocates is seen as well. Below a tenth, the result included."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_MEMORY, backend, factorization],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @DTYPES
 def test_orthonormal_rows_are_all_that_is_stored(backend, dtype):
     J = generator(16).standard_normal((60, 30_000)).astype(dtype)

@@ -210,6 +210,19 @@ def test_rank_deficient_products(backend):
         np.testing.assert_allclose(projector.project(v), svd_complement(J, v, 5), atol=1e-12)
 
 
+@pytest.mark.parametrize("gram", [None, "form"])
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_small_and_zero_operators(m, gram):
+    for J in (np.zeros((m, 9)), generator(19, m).standard_normal((m, 9))):
+        given = (lambda v, J=J: J @ v, lambda u, J=J: J.T @ u, J.shape)
+        for parameters in ({}, {"damping": 0.1}, {"damping": 0.1, "damping_relative": True}):
+            projector = JacobianProjector.from_operator(*given, gram=gram, **parameters)
+            v = generator(20).standard_normal((2, 9))
+            expected = JacobianProjector(J, backend="scipy", **parameters).project(v)
+            np.testing.assert_allclose(projector.project(v), expected, atol=1e-13)
+            np.testing.assert_array_equal(projector.project(0 * v), 0 * v)
+
+
 def test_truncation_of_products(backend):
     J = with_condition(8, 40, 1e4, generator(13))
     v = generator(14).standard_normal(40)

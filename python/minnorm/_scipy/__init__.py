@@ -12,12 +12,12 @@ interchangeable. One idea per file:
 - ``dual_system``    the (bordered) dual system on the independent rows
 - ``linear_solve``   coefficients, refinement and certificate of a linear model
 - ``linear``         LinearCore
+- ``kernels``, ``gram``, ``kernel_factor``, ``kernel_solve``, ``kernel``   the same for kernels
 - ``jacobian``, ``vectors``   a Jacobian and the vectors to project, read in panels
 - ``row_coordinates``  independent rows and the coordinates of all rows in their span
-- ``jacobian_factor``, ``orthonormal_rows``   the three factorizations of a Jacobian
-- ``spectral_filter``, ``compensated``, ``projector``   ProjectorCore
+- ``jacobian_factor``, ``row_triangle``, ``orthonormal_rows``   its three factorizations
+- ``spectral_filter``, ``compensated``, ``removal``, ``projector``   ProjectorCore
 - ``thin_qr``        ThinQRCore
-- ``kernels``, ``gram``, ``kernel_factor``, ``kernel_solve``, ``kernel``   the same for kernels
 """
 
 from minnorm._scipy.kernel import KernelCore

@@ -64,8 +64,9 @@ class SpectralFilter:
         return S, V
 
     @property
-    def is_projector(self) -> bool:
-        return self._weights is None
+    def is_identity(self) -> bool:
+        """Whether the whole row space is removed."""
+        return self._directions is None
 
     def __call__(self, w: Array) -> Array:
         """F w for w (r, k)."""
