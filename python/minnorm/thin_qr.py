@@ -32,7 +32,7 @@ class ThinQR:
     Attributes
     ----------
     Q_ : ndarray, shape (r, p)
-        Orthonormal rows that span the rows of X. A view: do not write to it.
+        Orthonormal rows that span the rows of X; not to be written to.
     L_ : ndarray, shape (r, r)
         Lower triangular, with positive diagonal.
     basis_ : ndarray, shape (r,)
