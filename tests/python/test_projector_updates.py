@@ -1,16 +1,14 @@
 """Rows deleted from and added to a projector: the same as a fresh one, whatever came before."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 
-from _asserts import assert_projects, reachable_arrays
+from _asserts import assert_projects
 from _samplers import (
     generator,
     graded_rows,
     short_bits,
+    vandermonde,
     with_condition,
     with_duplicates,
     with_rank,
@@ -127,6 +125,26 @@ def test_rows_dependent_to_single_precision_only(backend, exponent, factorizatio
             assert_projects(projector, J, rng, dtype)
 
 
+@pytest.mark.parametrize("factorization", ["auto", "qr"])
+@pytest.mark.parametrize("shape", [(25, 100), (30, 14)])
+def test_rows_dependent_to_rounding_only(backend, shape, factorization):
+    """A spectrum that runs into rounding: whichever rows remain, they are projected off."""
+    for number in range(6):
+        rng = generator(41, shape[1], number)
+        J = vandermonde(*shape, rng)
+        if number % 2:
+            J = with_condition(min(shape), max(shape), 1e16, rng)
+            J = J if len(J) == shape[0] else J.T
+        projector = JacobianProjector(J, factorization=factorization, backend=backend)
+        for _ in range(4):
+            gone = rng.choice(len(J), 3, replace=False)
+            new = J[gone[:2]]
+            projector.delete_rows(gone).add_rows(new)
+            J = np.vstack([np.delete(J, gone, axis=0), new])
+            assert projector.rank_ <= min(J.shape)
+        assert_projects(projector, J, rng, np.float64)
+
+
 def test_an_addition_that_asks_for_another_factorization(backend):
     J = with_condition(8, P, 10.0, generator(19))
     projector = JacobianProjector(J, backend=backend)
@@ -225,7 +243,7 @@ def test_rows_that_cannot_be_deleted(backend, rows, words):
         (np.ones((1, P + 1)), ShapeError, [str(P), str(P + 1)]),
         (np.ones((0, P)), InputError, ["no rows"]),
         (np.ones(P), ShapeError, ["J_new"]),
-        (np.full((2, P), np.nan), InputError, ["not finite"]),
+        (np.full((2, P), np.nan), InputError, ["NaN", "row"]),
         (np.ones((1, P)) * 1j, InputError, ["omplex"]),
     ],
 )
@@ -242,66 +260,3 @@ def test_rows_that_cannot_be_added(backend, new, error, words, factorization):
     np.testing.assert_array_equal(projector.project(v), before)
     projector.add_rows(2 * J[:2]).delete_rows([0])
     assert projector.n_rows_ == 8
-
-
-# Deleted rows are gone -----------------------------------------------------------------------
-
-
-def needle(dtype=np.float64):
-    """A matrix whose row 3 holds a number that occurs nowhere else."""
-    J = with_condition(8, P, 10.0, generator(35), dtype)
-    J[3] = 0.123456789
-    return J
-
-
-def holds(projector, row):
-    return any(
-        array.dtype.kind == "f"
-        and array.ndim == 2
-        and array.shape[1] == P
-        and np.any(np.all(array == row, axis=1))
-        for array in reachable_arrays(projector)
-    )
-
-
-@pytest.mark.parametrize(
-    "make", [np.asfortranarray, lambda a: a.tolist(), lambda a: a.astype(">f8")]
-)
-def test_a_converted_array_is_overwritten(backend, make):
-    J = needle()
-    projector = JacobianProjector(make(J), backend=backend)
-    assert holds(projector, J[3])
-    projector.delete_rows([3])
-    assert not holds(projector, J[3])
-    v = generator(36).standard_normal(P)
-    expected = JacobianProjector(np.delete(J, 3, axis=0), backend=backend).project(v)
-    np.testing.assert_allclose(projector.project(v), expected, atol=1e-13)
-
-
-def test_the_array_of_the_caller_is_not(backend):
-    J = needle()
-    kept = J.copy()
-    JacobianProjector(J, backend=backend).delete_rows([3, 5])
-    np.testing.assert_array_equal(J, kept)
-
-
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
-def test_copies_lack_deleted_rows(backend, how):
-    J = needle()
-    projector = JacobianProjector(J, backend=backend).delete_rows([3])
-    assert J[3].tobytes() not in pickle.dumps(projector)
-    copied = how(projector)
-    assert not holds(copied, J[3])
-    copied.add_rows(J[3:4])
-    copied.delete_rows([0])
-    assert copied.n_rows_ == 7
-
-
-def test_added_rows_are_overwritten_if_converted(backend):
-    J = needle()
-    projector = JacobianProjector(J[:3].copy(), backend=backend)
-    projector.add_rows(J[3:].tolist()).delete_rows([3])
-    assert not holds(projector, J[3])
-    single = JacobianProjector(J[:3].astype(np.float32), backend=backend).add_rows(J[3:])
-    single.delete_rows([3])
-    assert not holds(single, J[3].astype(np.float32))
