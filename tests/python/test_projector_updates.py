@@ -243,7 +243,7 @@ def test_rows_that_cannot_be_deleted(backend, rows, words):
         (np.ones((1, P + 1)), ShapeError, [str(P), str(P + 1)]),
         (np.ones((0, P)), InputError, ["no rows"]),
         (np.ones(P), ShapeError, ["J_new"]),
-        (np.full((2, P), np.nan), InputError, ["NaN", "row"]),
+        (np.full((2, P), np.nan), InputError, ["row 0"]),
         (np.ones((1, P)) * 1j, InputError, ["omplex"]),
     ],
 )
