@@ -119,6 +119,7 @@ class OrthonormalRows:
             K,
             True,
             math.hypot(held.slack, own.slack),
+            held.missing,
         )
         return OrthonormalRows(np.vstack([self.Q, added.Q.astype(self.Q.dtype)])), joined
 

@@ -208,7 +208,9 @@ class ProjectorCore:
         for _, _, panel in jacobian.panels():
             C += panel[m:] @ panel.T
         coordinates = row_coordinates.with_rows(self._held.coordinates, C, relative)
-        return coordinates if self._still_good("cholesky", coordinates) else None
+        if coordinates is None or not self._still_good("cholesky", coordinates):
+            return None
+        return coordinates
 
     def _still_good(self, method: str, coordinates: RowCoordinates) -> bool:
         """Whether "auto" would keep this factorization; one that was asked for is kept."""

@@ -52,6 +52,8 @@ class RowCoordinates:
     certain: no row was dropped, or kept, by so little that rounding may have decided.
     slack: no dependent row of unit length is farther than this from the span of the basis, as far
     as the coordinates can tell; their K leaves that part out.
+    missing: the same for rows of the basis. 0 if they were factored themselves; once chosen from
+    the coordinates of dependents, their slack.
     """
 
     exponents: NDArray[np.int64]
@@ -60,6 +62,7 @@ class RowCoordinates:
     K: Array
     certain: bool
     slack: float
+    missing: float = 0.0
 
     @property
     def n_rows(self) -> int:
@@ -223,7 +226,9 @@ def without(
         distances = np.diag(chosen.L) / lengths[chosen.basis]
         slack = math.hypot(held.slack, chosen.slack)
         certain = bool(np.all(distances >= _FAR * slack))
-        return replace(chosen, certain=certain, slack=slack), Z
+        return replace(chosen, certain=certain, slack=slack, missing=slack), Z
+    if leaning.size:
+        made = replace(made, slack=math.hypot(held.slack, float(leaning.max())))
     turn = None
     if with_turn:
         Z, R = qr(K[made.basis].T, mode="economic", check_finite=False)
@@ -239,10 +244,12 @@ def without(
     return replace(made, K=fresh), turn
 
 
-def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates:
+def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates | None:
     """With n new rows after the others, from their products C (n, m + n) with all rows.
 
-    The Schur complement of the new rows is factored with pivoting. O(n r^2 + n^2 r).
+    The Schur complement of the new rows is factored with pivoting. O(n r^2 + n^2 r). None where a
+    new row is so near to the others that what their coordinates leave out would decide: L L^T is
+    the Gram matrix of the basis to missing^2, and squared distances are differences from it.
     """
     m, n = held.n_rows, C.shape[0]
     exponents, lengths = lengths_of(np.diag(C[:, m:]))
@@ -261,6 +268,8 @@ def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates
     lower, order, grown, _ = pstrf(schur, tol=limit**2, lower=1)
     if schur.diagonal().max() <= limit**2:
         grown = 0
+    if np.any(np.diag(lower)[:grown] < _FAR * held.missing):
+        return None
     order = order.astype(np.int64) - 1
     K = np.zeros((m + n, held.rank + grown))
     K[:m, : held.rank] = held.K
@@ -277,4 +286,5 @@ def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates
         K,
         certain,
         max(held.slack, _slack_of_gram(K[m:][lengths > 0] / lengths[lengths > 0][:, None], m + n)),
+        held.missing,
     )
