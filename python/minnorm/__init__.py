@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     )
     from .preview import Preview
     from .projection import unlearn_linear
+    from .projection_report import ProjectionReport
+    from .projector import JacobianProjector, project_out
+    from .thin_qr import ThinQR
 
     __version__: str
 
@@ -40,6 +43,7 @@ _HOME = {
     "BackendError": "errors",
     "Certificate": "certificate",
     "InputError": "errors",
+    "JacobianProjector": "projector",
     "KernelInterpolator": "kernel",
     "KernelInterpolatorClassifier": "classifier",
     "LeaveOneOut": "leave_one_out",
@@ -50,11 +54,14 @@ _HOME = {
     "NetworkCertificate": "networks",
     "NotPositiveDefiniteError": "errors",
     "Preview": "preview",
+    "ProjectionReport": "projection_report",
     "RankError": "errors",
     "ShapeError": "errors",
+    "ThinQR": "thin_qr",
     "TwoLayerPerceptron": "networks",
     "UnknownSampleError": "errors",
     "loss_gradient_update": "networks",
+    "project_out": "projector",
     "unlearn_linear": "projection",
 }
 
@@ -62,6 +69,7 @@ __all__ = [
     "BackendError",
     "Certificate",
     "InputError",
+    "JacobianProjector",
     "KernelInterpolator",
     "KernelInterpolatorClassifier",
     "LeaveOneOut",
@@ -72,12 +80,15 @@ __all__ = [
     "NetworkCertificate",
     "NotPositiveDefiniteError",
     "Preview",
+    "ProjectionReport",
     "RankError",
     "ShapeError",
+    "ThinQR",
     "TwoLayerPerceptron",
     "UnknownSampleError",
     "__version__",
     "loss_gradient_update",
+    "project_out",
     "unlearn_linear",
 ]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -81,6 +81,14 @@ _KERNEL: dict[np.dtype[Any], Any] = {
     np.dtype(np.float32): _module.KernelCoreFloat,
     np.dtype(np.float64): _module.KernelCoreDouble,
 }
+_PROJECTOR: dict[np.dtype[Any], Any] = {
+    np.dtype(np.float32): _module.ProjectorCoreFloat,
+    np.dtype(np.float64): _module.ProjectorCoreDouble,
+}
+_THIN_QR: dict[np.dtype[Any], Any] = {
+    np.dtype(np.float32): _module.ThinQRCoreFloat,
+    np.dtype(np.float64): _module.ThinQRCoreDouble,
+}
 
 
 def _by_dtype(classes: dict[np.dtype[Any], Any], dtype: np.dtype[Any]) -> Any:
@@ -109,6 +117,20 @@ class KernelCore:
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> Any:
         return _by_dtype(_KERNEL, state["Y"].dtype).from_state(state)
+
+
+class ProjectorCore:
+    """Makes the extension's projector of the dtype of the blocks; never an instance of this."""
+
+    def __new__(cls, blocks: Sequence[Sequence[np.ndarray[Any, Any]]], **parameters: Any) -> Any:
+        return _by_dtype(_PROJECTOR, blocks[0][0].dtype)(blocks, **parameters)
+
+
+class ThinQRCore:
+    """Makes the extension's thin QR of the dtype of ``X``; never an instance of this class."""
+
+    def __new__(cls, X: np.ndarray[Any, Any], **parameters: Any) -> Any:
+        return _by_dtype(_THIN_QR, X.dtype)(X, **parameters)
 
 
 kernel_matrix = _module.kernel_matrix

@@ -58,7 +58,7 @@ def working_dtype(dtype: Any, given: np.dtype[Any]) -> np.dtype[Any]:
     return asked
 
 
-def _real_array(values: Any, name: str) -> Array:
+def real_array(values: Any, name: str) -> Array:
     """``values`` as an array of real numbers of any layout; no copy of what is one already."""
     if values is None:
         raise InputError(
@@ -190,7 +190,7 @@ def as_rows(X: Any, *, dtype: Any = None, name: str = "X") -> Rows:
     InputError, ShapeError
         Sparse, complex, ragged, non-numeric, empty, not 2-D, or not finite.
     """
-    raw = _real_array(X, name)
+    raw = real_array(X, name)
     _check_two_dimensional(raw, name)
     array = _normalised(raw, working_dtype(dtype, raw.dtype), name)
     # np.asarray made a new array of a list; of a data frame or a tensor it may have made a view.
@@ -209,7 +209,7 @@ def as_targets(
     y: Any, n_samples: int, dtype: np.dtype[Any], *, name: str = "y"
 ) -> tuple[Array, bool]:
     """Real targets as a new array (n, t), and whether ``y`` was one-dimensional."""
-    raw = _real_array(y, name)
+    raw = real_array(y, name)
     if raw.ndim not in (1, 2) or 0 in raw.shape[1:]:
         raise ShapeError(
             f"{name} must have shape (n_samples,) or (n_samples, n_targets); got {raw.shape}."
@@ -240,7 +240,7 @@ def as_parameters(values: Any, *, shapes: tuple[str, ...], name: str) -> Array:
     """
     if values is None:
         raise InputError(f"{name} must be an array of shape {' or '.join(shapes)}; got None.")
-    raw = _real_array(values, name)
+    raw = real_array(values, name)
     # "(h,)" has one axis, "(t, h)" two.
     dimensions = [len([axis for axis in shape.strip("()").split(",") if axis]) for shape in shapes]
     if raw.ndim not in dimensions or raw.size == 0:

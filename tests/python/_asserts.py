@@ -195,6 +195,65 @@ def assert_bound_holds_kernel(model, k, y, basis=None):
     return true, certificate.parameter_error_bound
 
 
+def unit_rows(j):
+    """Rows of unit length in float64; zero rows stay. Free of overflow and underflow."""
+    j = np.asarray(j, dtype=np.float64)
+    largest = np.abs(j).max(axis=1, keepdims=True)
+    j = j / np.where(largest > 0, largest, 1.0)
+    lengths = np.linalg.norm(j, axis=1, keepdims=True)
+    return j / np.where(lengths > 0, lengths, 1.0)
+
+
+def svd_complement(j, v, rank):
+    """P v by the leading `rank` right singular vectors of the rows scaled to unit length."""
+    basis = np.linalg.svd(unit_rows(j), full_matrices=False)[2][:rank]
+    v = np.asarray(v, dtype=np.float64)
+    return v - (v @ basis.T) @ basis
+
+
+def orthogonality(j, projected, v):
+    """The largest ||J P v|| / (||J|| ||v||), its numerator exact."""
+    j, p = np.asarray(j, dtype=np.float64), np.atleast_2d(projected).astype(np.float64)
+    sizes = np.linalg.norm(np.atleast_2d(v).astype(np.float64), axis=1) * np.linalg.norm(j, 2)
+    found = [_exact.product_norm(j, row[:, None]) for row in p]
+    return max(f / s if s else f for f, s in zip(found, sizes, strict=True))
+
+
+def assert_projects(projector, j, rng, dtype, factor=20.0):
+    """||J P v|| <= 20 m eps ||J|| ||v||, and P is idempotent and symmetric to the same level."""
+    m, p = j.shape
+    limit = factor * m * max(np.finfo(dtype).eps, np.finfo(j.dtype).eps)
+    v = rng.standard_normal((2, p)).astype(dtype)
+    once = projector.project(v)
+    assert once.dtype == dtype and once.shape == v.shape
+    sizes = np.linalg.norm(v.astype(np.float64), axis=1)
+    assert orthogonality(j, once, v) <= limit
+    again = projector.project(once).astype(np.float64)
+    assert np.all(np.linalg.norm(again - once, axis=1) <= limit * sizes)
+    wide, onto = v.astype(np.float64), once.astype(np.float64)
+    assert abs(wide[0] @ onto[1] - onto[0] @ wide[1]) <= limit * sizes[0] * sizes[1]
+
+
+def assert_thin_qr(qr, x, few=16.0):
+    """X[basis] = L Q, X[dependents] = W X[basis], Q orthonormal; L lower with positive diagonal."""
+    eps = np.finfo(x.dtype).eps
+    q, low = qr.Q_.astype(np.float64), qr.L_.astype(np.float64)
+    r = qr.rank_
+    assert q.shape == (r, x.shape[1]) and low.shape == (r, r) and qr.n_rows_ == len(x)
+    assert qr.Q_.dtype == qr.L_.dtype == x.dtype
+    assert np.array_equal(low, np.tril(low)) and np.all(np.diag(low) > 0)
+    assert sorted([*qr.basis_, *qr.dependents_]) == list(range(len(x)))
+    assert np.abs(q @ q.T - np.eye(r)).max(initial=0) <= few * eps
+    lengths = np.linalg.norm(x.astype(np.float64), axis=1)
+    gap = np.linalg.norm(x[qr.basis_] - low @ q, axis=1)
+    assert np.all(gap <= few * np.sqrt(r + 1) * eps * lengths[qr.basis_])
+    if r:
+        weights = qr.weights_.astype(np.float64)
+        gap = np.linalg.norm(x[qr.dependents_] - weights @ x[qr.basis_], axis=1)
+        reach = lengths[qr.dependents_] + np.abs(weights) @ lengths[qr.basis_]
+        assert np.all(gap <= few * len(x) * eps * reach)
+
+
 def snapshot(model):
     """Everything a model holds, as bytes: equal snapshots mean an unchanged model."""
     return pickle.dumps(model)

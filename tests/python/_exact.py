@@ -182,6 +182,22 @@ def _pinv_apply(x, y, basis):
     return rows.transpose() * gram.solve(fitted)
 
 
+def row_space_projection(x, theta):
+    """Enclose the projections of the rows of theta (t, p) or (p,) onto the row space of x: (p, t).
+
+    They are the minimum-norm interpolators of the exact targets x theta.
+    """
+    basis = independent_rows(x)
+
+    def compute():
+        rows = ball_matrix(np.asarray(x)[basis])
+        parameters = ball_matrix(np.asarray(theta).reshape(-1, x.shape[1])).transpose()
+        gram = rows * rows.transpose()
+        return (rows.transpose() * gram.solve(rows * parameters),)
+
+    return _adaptively(compute)[0]
+
+
 # Kernel models ------------------------------------------------------------------------------
 
 
@@ -283,6 +299,14 @@ def relative_error(approximate, exact):
                 return math.inf
             worst = max(worst, float((error / size).sqrt().mid()))
     return worst
+
+
+def product_norm(a, b):
+    """||a b||_F for float matrices, from exact products and sums."""
+    with precision(4 * FIRST_PRECISION):
+        product = ball_matrix(a) * ball_matrix(b)
+        total = sum((v * v for row in product.table() for v in row), flint.arb(0))
+        return float(total.upper().sqrt().upper())
 
 
 def norm(exact):

@@ -18,19 +18,6 @@ from minnorm import Certificate, InputError, LinearInterpolator, ShapeError, unl
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def exact_projection(x, theta):
-    """Enclose P theta: the minimum-norm interpolator of the exact targets X theta."""
-    basis = _exact.independent_rows(x)
-
-    def compute():
-        rows = _exact.ball_matrix(np.asarray(x)[basis])
-        parameters = _exact.ball_matrix(np.asarray(theta).reshape(-1, x.shape[1])).transpose()
-        gram = rows * rows.transpose()
-        return (rows.transpose() * gram.solve(rows * parameters),)
-
-    return _exact._adaptively(compute)[0]
-
-
 def as_columns(theta, p):
     return np.asarray(theta).reshape(-1, p).T
 
@@ -41,7 +28,7 @@ def test_projection_of_any_parameters(backend, exponent):
     x = with_condition(10, 22, 10.0**exponent, generator(1, exponent))
     theta = generator(2).standard_normal((3, 22))
     projected, certificate = unlearn_linear(theta, x, return_certificate=True, backend=backend)
-    exact = exact_projection(x, theta)
+    exact = _exact.row_space_projection(x, theta)
     true = _exact.distance(as_columns(projected, 22), exact)
     size = np.linalg.norm(theta, axis=1).max()
     assert true <= STANDARD * np.finfo(float).eps * condition(x) * size
@@ -59,7 +46,7 @@ def test_rank_deficient_retained_rows(backend, sample):
         theta, sample.x, return_certificate=True, backend=backend
     )
     assert projected.shape == (p,)
-    exact = exact_projection(sample.x, theta)
+    exact = _exact.row_space_projection(sample.x, theta)
     true = _exact.distance(projected, exact)
     limit = STANDARD * np.finfo(float).eps * condition(sample.x) * np.linalg.norm(theta)
     assert true <= limit
@@ -86,7 +73,7 @@ def test_the_bound_holds_on_random_cases(backend, dtype):
         projected, certificate = unlearn_linear(
             theta, rows, return_certificate=True, backend=backend
         )
-        true = _exact.distance(projected, exact_projection(rows, theta))
+        true = _exact.distance(projected, _exact.row_space_projection(rows, theta))
         assert true <= certificate.parameter_error_bound, number
 
 

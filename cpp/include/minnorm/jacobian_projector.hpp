@@ -119,10 +119,10 @@ class JacobianProjector {
   // row that depended on them is independent now.
   void erase(const Indices& gone) {
     ThinQR<S>::check_erasable(gone, rows());
-    const bool certain =
-        thin_ ? thin_->erase(gone) : space_.erase(gone, selection_tolerance(rows()));
+    using Erased = typename RowSpace<double>::Erased;
+    const Erased how = thin_ ? thin_->erase(gone) : space_.erase(gone, selection_tolerance(rows()));
     J_.erase(gone);
-    if (certain)
+    if (how == Erased::turned || (how == Erased::chosen && (thin_ || is_good_enough(space_))))
       finish();
     else
       *this = JacobianProjector(std::move(J_), options_);
@@ -361,6 +361,13 @@ class JacobianProjector {
     return std::clamp(std::sqrt(options_.rtol), detail::numerical_tolerance<double>(m), numerical);
   }
   static double largest_residue() { return std::is_same_v<S, float> ? 1e-3 : 1e-8; }
+  // Whether one pass with this factor leaves little enough; what was asked for by name
+  // need only converge.
+  bool is_good_enough(const RowSpace<double>& space) const {
+    const double cond = space.condition(), u = std::numeric_limits<double>::epsilon();
+    const double limit = options_.factorization == Choice::automatic ? largest_residue() : 0.25;
+    return (used_ == Choice::cholesky ? cond * cond : cond) * u <= limit;
+  }
 
   template <class T>
   void factorise(const ConstRowMatrixRef<T>* V, Matrix<double>& products) {
@@ -521,17 +528,17 @@ class JacobianProjector {
     if (squared < visible && schur.diagonal().minCoeff() < 1e3 * visible) return false;
     IndependentRows rest = independent_rows_of_gram(schur, std::max(squared, visible));
     if (squared < visible && rest.rank < c) return false;
-    for (Index j = 0; j < rest.rank; ++j)
+    for (Index j = 0; j < rest.rank; ++j) {
+      if (!space_.is_far(rest.L(j, j), 1)) return false;
       rest.L.row(j) *= lengths(rest.order[static_cast<std::size_t>(j)]);
+    }
     for (Index i = 0; i < rest.W.rows(); ++i)
       for (Index j = 0; j < rest.rank; ++j)
         rest.W(i, j) *= lengths(rest.order[static_cast<std::size_t>(rest.rank + i)]) /
                         lengths(rest.order[static_cast<std::size_t>(j)]);
     RowSpace<double> space = space_;
     space.append(scale, C.transpose(), rest, std::sqrt(std::max(rest.defect, visible)));
-    const double condition = space.condition();
-    const bool forced = options_.factorization == Choice::cholesky;
-    if (!(condition * condition * eps <= (forced ? 0.25 : largest_residue()))) return false;
+    if (!is_good_enough(space)) return false;
     J_ = all;
     space_ = std::move(space);
     finish();

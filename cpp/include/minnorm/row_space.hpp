@@ -126,6 +126,9 @@ class RowSpace {
   const TriangularFactor<S>& factor() const { return factor_; }
   const Matrix<S>& weights() const { return weights_; }
   double slack() const { return slack_; }
+  // What L L^T lacks to T J_B J_B^T T, as a relative distance: 0 but for a basis that was
+  // chosen from coordinates.
+  double missing() const { return missing_; }
 
   // K (m, r), rows by position.
   Matrix<double> coordinates() const {
@@ -150,9 +153,11 @@ class RowSpace {
                         : std::numeric_limits<double>::infinity();
   }
 
-  // Forgets rows (ascending, distinct). Q^T (p, r), if given, is turned along. False
-  // where the basis was chosen anew by pivots that K, with its rounding, hardly shows.
-  bool erase(const Indices& positions, double tolerance, Matrix<S>* Qt = nullptr) {
+  // What an erasure did to the basis: lost some of its rows, was chosen anew, or was
+  // chosen anew by distances that K, with its slack, hardly shows.
+  enum class Erased { turned, chosen, uncertain };
+  // Forgets rows (ascending, distinct). Q^T (p, r), if given, is turned along.
+  Erased erase(const Indices& positions, double tolerance, Matrix<S>* Qt = nullptr) {
     std::vector<char> gone(static_cast<std::size_t>(size()), 0);
     for (const Index i : positions) gone[static_cast<std::size_t>(i)] = 1;
     Indices rows, kept, renamed;
@@ -181,13 +186,13 @@ class RowSpace {
       const Vector<double> lengths = K.rowwise().norm();
       const double largest = detail::largest_singular_value(detail::unit_rows(K));
       RowSpace chosen = choose(std::move(scale), K, lengths, tolerance, largest);
-      chosen.slack_ = std::hypot(slack_, chosen.slack_);
-      // (s / d)^2 = 1e-6: every correction of a projection gains six digits.
+      chosen.slack_ = chosen.missing_ = std::hypot(slack_, chosen.slack_);
       bool certain = true;
-      for (Index k = 0; k < chosen.rank(); ++k)
-        certain = certain &&
-                  chosen.factor_.matrix()(k, k) >=
-                      1e3 * chosen.slack_ * lengths(chosen.basis_[static_cast<std::size_t>(k)]);
+      for (Index k = 0; k < chosen.rank(); ++k) {
+        const double length = lengths(chosen.basis_[static_cast<std::size_t>(k)]);
+        certain =
+            certain && chosen.is_far(static_cast<double>(chosen.factor_.matrix()(k, k)), length);
+      }
       if (Qt) {
         Matrix<double> Z = rows_of(K, chosen.basis_);
         TriangularFactor<double>(Matrix<double>(chosen.factor_.matrix().template cast<double>()))
@@ -197,7 +202,7 @@ class RowSpace {
         *Qt = *Qt * Zt.template cast<S>();
       }
       *this = std::move(chosen);
-      return certain;
+      return certain ? Erased::chosen : Erased::uncertain;
     }
     Indices basis, columns;
     for (std::size_t k = 0; k < basis_.size(); ++k) {
@@ -212,8 +217,12 @@ class RowSpace {
     scale_.swap(scale);
     basis_.swap(basis);
     dependents_.swap(dependents);
-    return true;
+    return Erased::turned;
   }
+
+  // A distance so far above what is missing that (s / d)^2 <= 1e-6: every correction of
+  // a projection gains six digits.
+  bool is_far(double distance, double length) const { return distance >= 1e3 * missing_ * length; }
 
   // New rows behind the old ones: coordinates on Q are C (c, r), the rest of each
   // has the factor and the choice `rest`, which refer to the new rows and leave `slack`.
@@ -255,7 +264,7 @@ class RowSpace {
   Indices basis_, dependents_;
   TriangularFactor<S> factor_;
   Matrix<S> weights_;
-  double slack_ = 0;
+  double slack_ = 0, missing_ = 0;
 };
 
 }  // namespace minnorm

@@ -78,8 +78,7 @@ class ThinQR {
   }
 
   // Forgets rows by position; those that stay close ranks.
-  // False where rounding hides whether a row that depended on them is independent now.
-  bool erase(const Indices& positions) {
+  typename RowSpace<S>::Erased erase(const Indices& positions) {
     check_erasable(positions, size());
     return space_.erase(positions, tolerance_for(size()), &Qt_);
   }

@@ -1,0 +1,96 @@
+"""ThinQRCore: X[basis] = L Q with orthonormal rows Q, rows deleted and added by rotations.
+
+X itself is not held: Q and the coordinates of its rows are all the state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minnorm._scipy import row_coordinates
+from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy.jacobian_factor import by_triangle, default_rtol
+from minnorm._scipy.orthonormal_rows import OrthonormalRows
+from minnorm._scipy.row_coordinates import Tolerance
+from minnorm._scipy.row_triangle import OutOfRange, is_in_range
+from minnorm._scipy.scaling import Array, Positions
+
+
+class ThinQRCore:
+    """See `minnorm.ThinQR`."""
+
+    backend = "scipy"
+
+    def __init__(self, X: Array, *, rtol: float | None) -> None:
+        self._rtol = rtol
+        self.dtype: np.dtype[Any] = X.dtype
+        jacobian = Jacobian([[X]])
+        tolerance = self._tolerance(jacobian.n_rows)
+        try:
+            coordinates = by_triangle(jacobian, tolerance.relative)
+        except OutOfRange:
+            jacobian = jacobian.shifted()
+            coordinates = by_triangle(jacobian, tolerance.relative)
+        rows, coordinates = OrthonormalRows.of(jacobian, coordinates, X.dtype)
+        if jacobian.shift is not None:
+            coordinates = coordinates.moved(jacobian.shift)
+        self._rows, self._coordinates = rows, coordinates
+
+    def _tolerance(self, m: int) -> Tolerance:
+        rtol = default_rtol(m, self.dtype) if self._rtol is None else self._rtol
+        return Tolerance(math.sqrt(rtol), False)
+
+    @property
+    def n_rows(self) -> int:
+        return self._coordinates.n_rows
+
+    @property
+    def rank(self) -> int:
+        return self._coordinates.rank
+
+    @property
+    def Q(self) -> Array:
+        """(r, p), orthonormal rows."""
+        return self._rows.Q
+
+    @property
+    def L(self) -> Array:
+        """(r, r), lower triangular with positive diagonal."""
+        held = self._coordinates
+        L = np.ldexp(held.L, held.exponents[held.basis][:, None])
+        return np.ascontiguousarray(L, dtype=self.dtype)
+
+    @property
+    def basis(self) -> Positions:
+        return self._coordinates.basis.copy()
+
+    @property
+    def dependents(self) -> Positions:
+        return self._coordinates.dependents.astype(np.int64)
+
+    @property
+    def weights(self) -> Array:
+        """W (d, r) with X[dependents] = W X[basis] to the rank tolerance."""
+        held = self._coordinates
+        own, basis = held.exponents[held.dependents], held.exponents[held.basis]
+        return np.ldexp(held.weights, own[:, None] - basis[None, :]).astype(self.dtype)
+
+    def delete_rows(self, positions: Positions) -> None:
+        """Without the rows at `positions` (ascending). O(r^2 p)."""
+        tolerance = self._tolerance(self.n_rows - positions.size)
+        coordinates, turn = row_coordinates.without(
+            self._coordinates, positions, tolerance, with_turn=True
+        )
+        assert turn is not None
+        self._rows, self._coordinates = self._rows.turned(turn), coordinates
+
+    def add_rows(self, X_new: Array) -> None:
+        """With the rows of X_new after the others. O(n r p + n^2 p)."""
+        new = Jacobian([[X_new]])
+        if not is_in_range(new):
+            new = new.shifted()
+        tolerance = self._tolerance(self.n_rows + new.n_rows)
+        self._rows, self._coordinates = self._rows.extended(self._coordinates, new, tolerance)
