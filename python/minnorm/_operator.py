@@ -135,11 +135,11 @@ class OperatorCore:
     def _from_gram(
         self, G: Array, rtol: float | None, default: float, damping: float, relative: bool
     ) -> None:
-        from ._scipy import row_coordinates
+        from ._scipy import row_space
         from ._scipy.spectral_filter import SpectralFilter
 
         selection = math.sqrt(default if rtol is None else min(rtol, default))
-        coordinates = row_coordinates.from_gram(G, selection)
+        coordinates = row_space.from_gram(G, selection)
         truncation = rtol if rtol is not None and rtol > default else None
         spectrum = SpectralFilter(
             coordinates,

@@ -13,17 +13,17 @@ interchangeable. One idea per file:
 - ``linear_solve``   coefficients, refinement and certificate of a linear model
 - ``linear``         LinearCore
 - ``kernels``, ``gram``, ``kernel_factor``, ``kernel_solve``, ``kernel``   the same for kernels
-- ``jacobian``, ``vectors``   a Jacobian and the vectors to project, read in panels
-- ``row_coordinates``  independent rows and the coordinates of all rows in their span
-- ``jacobian_factor``, ``row_triangle``, ``orthonormal_rows``   its three factorizations
-- ``spectral_filter``, ``compensated``, ``removal``, ``projector``   ProjectorCore
+- ``jacobian_blocks``, ``vectors``   a Jacobian and the vectors to project, read in panels
+- ``row_space``  independent rows and the coordinates of all rows in their span
+- ``jacobian_factor``, ``qless_qr``, ``orthonormal_rows``   its three factorizations
+- ``spectral_filter``, ``compensated_dot``, ``removal``, ``jacobian_projector``   ProjectorCore
 - ``thin_qr``        ThinQRCore
 """
 
+from minnorm._scipy.jacobian_projector import ProjectorCore
 from minnorm._scipy.kernel import KernelCore
 from minnorm._scipy.kernels import kernel_matrix
 from minnorm._scipy.linear import LinearCore
-from minnorm._scipy.projector import ProjectorCore
 from minnorm._scipy.thin_qr import ThinQRCore
 
 NAME = "scipy"

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from minnorm._scipy import row_coordinates
-from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy import row_space
+from minnorm._scipy.jacobian_blocks import Jacobian
 from minnorm._scipy.orthonormal_rows import OrthonormalRows
-from minnorm._scipy.row_coordinates import RowCoordinates, Tolerance, lengths_of
-from minnorm._scipy.row_triangle import OutOfRange, check_squares, triangle
+from minnorm._scipy.qless_qr import OutOfRange, check_squares, triangle
+from minnorm._scipy.row_space import RowSpace, Tolerance, lengths_of
 from minnorm._scipy.scaling import Array
 from minnorm._scipy.vectors import Vectors
 
@@ -31,7 +31,7 @@ class JacobianFactor:
 
     jacobian: Jacobian
     method: str
-    coordinates: RowCoordinates
+    coordinates: RowSpace
     rows: OrthonormalRows | None = None
     products: Array | None = None
 
@@ -41,7 +41,7 @@ def default_rtol(m: int, dtype: np.dtype[Any]) -> float:
     return float((max(m, 16) * float(np.finfo(dtype).eps)) ** 2)
 
 
-def good_enough(method: str, coordinates: RowCoordinates, dtype: np.dtype[Any]) -> bool:
+def good_enough(method: str, coordinates: RowSpace, dtype: np.dtype[Any]) -> bool:
     """Whether the first projection is so near that one correction reaches working precision.
 
     An orthogonality of kappa^2 u from a Gram matrix, kappa u from a triangle. What it leaves is
@@ -69,13 +69,13 @@ def factored(
 def _factored(
     jacobian: Jacobian, relative: float, methods: tuple[str, ...], vectors: Vectors | None
 ) -> JacobianFactor:
-    def done(method: str, coordinates: RowCoordinates) -> bool:
+    def done(method: str, coordinates: RowSpace) -> bool:
         return method == methods[-1] or good_enough(method, coordinates, jacobian.dtype)
 
     products = None
     if "cholesky" in methods:
         G, products = gram(jacobian, vectors)
-        coordinates = row_coordinates.from_gram(G, relative)
+        coordinates = row_space.from_gram(G, relative)
         if done("cholesky", coordinates):
             return JacobianFactor(jacobian, "cholesky", coordinates, products=products)
     coordinates = by_triangle(jacobian, relative)
@@ -99,8 +99,8 @@ def gram(jacobian: Jacobian, vectors: Vectors | None = None) -> tuple[Array, Arr
     return G, products
 
 
-def by_triangle(jacobian: Jacobian, relative: float) -> RowCoordinates:
+def by_triangle(jacobian: Jacobian, relative: float) -> RowSpace:
     R, squares = triangle(jacobian)
     exponents, lengths = lengths_of(squares)
     scaled = np.ldexp(R, -exponents)
-    return row_coordinates.from_triangle(scaled, exponents, lengths, Tolerance(relative, False))[0]
+    return row_space.from_triangle(scaled, exponents, lengths, Tolerance(relative, False))[0]

@@ -1,6 +1,6 @@
 """Orthonormal rows Q (r, p) of the span of some rows, read and written by panels.
 
-T J_B = L Q with L and basis of the `RowCoordinates` that go with it, and Q Q^T = I to a few units
+T J_B = L Q with L and basis of the `RowSpace` that go with it, and Q Q^T = I to a few units
 of the dtype in which Q is stored; the arithmetic is in double precision.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from minnorm._scipy import factor, row_coordinates
-from minnorm._scipy.jacobian import PANEL, Jacobian
-from minnorm._scipy.row_coordinates import RowCoordinates, Tolerance, lengths_of
-from minnorm._scipy.row_triangle import squares_of, triangle
+from minnorm._scipy import factor, row_space
+from minnorm._scipy.jacobian_blocks import PANEL, Jacobian
+from minnorm._scipy.qless_qr import squares_of, triangle
+from minnorm._scipy.row_space import RowSpace, Tolerance, lengths_of
 from minnorm._scipy.scaling import Array
 from minnorm._scipy.vectors import Vectors
 
@@ -31,8 +31,8 @@ class OrthonormalRows:
 
     @staticmethod
     def of(
-        jacobian: Jacobian, coordinates: RowCoordinates, dtype: np.dtype[Any]
-    ) -> tuple[OrthonormalRows, RowCoordinates]:
+        jacobian: Jacobian, coordinates: RowSpace, dtype: np.dtype[Any]
+    ) -> tuple[OrthonormalRows, RowSpace]:
         """L^-1 T J_B by panels, then two rounds of Cholesky QR. One read; 5 r^2 p flops.
 
         The first round takes an orthogonality of u cond(L) to about u, the second what rounding
@@ -83,8 +83,8 @@ class OrthonormalRows:
     # ---- further rows ------------------------------------------------------------------------
 
     def extended(
-        self, held: RowCoordinates, new: Jacobian, tolerance: Tolerance
-    ) -> tuple[OrthonormalRows, RowCoordinates]:
+        self, held: RowSpace, new: Jacobian, tolerance: Tolerance
+    ) -> tuple[OrthonormalRows, RowSpace]:
         """With the rows of `new` after those of `held`: Gram-Schmidt, twice, against Q.
 
         What is left of the new rows is factored by itself; its independent rows, orthonormal and
@@ -99,7 +99,7 @@ class OrthonormalRows:
         safe = np.where(lengths > 0, lengths, 1.0)[:, None]
         whole = np.vstack([held.unit, below / safe])
         sigma_max = max(factor.largest_singular_value(whole), 1.0)
-        own, _ = row_coordinates.from_triangle(
+        own, _ = row_space.from_triangle(
             triangle(Jacobian([[left]]))[0], exponents, lengths, tolerance, sigma_max
         )
         added = OrthonormalRows(_solve(own.L, left[own.basis]))
@@ -112,7 +112,7 @@ class OrthonormalRows:
         K[held.n_rows :, : held.rank] = below
         K[held.n_rows :, held.rank :] = corner
         shift = 0 if new.shift is None else new.shift
-        joined = RowCoordinates(
+        joined = RowSpace(
             np.concatenate([held.exponents, exponents + shift]),
             np.concatenate([held.lengths, lengths]),
             np.concatenate([held.basis, held.n_rows + own.basis]),

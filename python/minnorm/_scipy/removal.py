@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minnorm._scipy.compensated import CompensatedSum, without_combination
-from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy.compensated_dot import CompensatedSum, without_combination
+from minnorm._scipy.jacobian_blocks import Jacobian
 from minnorm._scipy.jacobian_factor import JacobianFactor
 from minnorm._scipy.scaling import Array
 from minnorm._scipy.spectral_filter import SpectralFilter

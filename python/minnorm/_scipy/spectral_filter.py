@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from minnorm._scipy.row_coordinates import RowCoordinates
+from minnorm._scipy.row_space import RowSpace
 from minnorm._scipy.scaling import Array
 
 
@@ -22,7 +22,7 @@ class SpectralFilter:
 
     def __init__(
         self,
-        coordinates: RowCoordinates,
+        coordinates: RowSpace,
         exponents: NDArray[np.int64],
         *,
         truncation: float | None,

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from minnorm._scipy import row_coordinates
-from minnorm._scipy.jacobian import Jacobian
+from minnorm._scipy import row_space
+from minnorm._scipy.jacobian_blocks import Jacobian
 from minnorm._scipy.jacobian_factor import by_triangle, default_rtol
 from minnorm._scipy.orthonormal_rows import OrthonormalRows
-from minnorm._scipy.row_coordinates import Tolerance
-from minnorm._scipy.row_triangle import OutOfRange, is_in_range
+from minnorm._scipy.qless_qr import OutOfRange, is_in_range
+from minnorm._scipy.row_space import Tolerance
 from minnorm._scipy.scaling import Array, Positions
 
 
@@ -81,7 +81,7 @@ class ThinQRCore:
     def delete_rows(self, positions: Positions) -> None:
         """Without the rows at `positions` (ascending). O(r^2 p)."""
         tolerance = self._tolerance(self.n_rows - positions.size)
-        coordinates, turn = row_coordinates.without(
+        coordinates, turn = row_space.without(
             self._coordinates, positions, tolerance, with_turn=True
         )
         assert turn is not None

@@ -46,7 +46,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class RowCoordinates:
+class RowSpace:
     """exponents (m,): t_i = 2**-exponents[i]; lengths (m,) of the scaled rows, 0 for a zero row.
 
     certain: no row was dropped, or kept, by so little that rounding may have decided.
@@ -92,7 +92,7 @@ class RowCoordinates:
         result: Array = self.K / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
         return result
 
-    def moved(self, shift: NDArray[np.int64]) -> RowCoordinates:
+    def moved(self, shift: NDArray[np.int64]) -> RowSpace:
         """For rows that are 2**shift times those read."""
         return replace(self, exponents=self.exponents + shift)
 
@@ -129,7 +129,7 @@ def lengths_of(diagonal: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     return np.where(mantissa > 0, exponents - 1, 0).astype(np.int64), 2.0 * mantissa
 
 
-def from_gram(G: Array, relative: float) -> RowCoordinates:
+def from_gram(G: Array, relative: float) -> RowSpace:
     """By pivoted Cholesky of G = J J^T (m, m), scaled to unit diagonal. m r^2 flops."""
     m = G.shape[0]
     exponents, lengths = lengths_of(np.diag(G))
@@ -147,7 +147,7 @@ def from_gram(G: Array, relative: float) -> RowCoordinates:
     dropped = int(np.count_nonzero(lengths)) > rank
     certain = _gram_is_certain(relative * sigma_max, np.diag(lower)[:rank], dropped, m)
     slack = _slack_of_gram(K[lengths > 0], m)
-    return RowCoordinates(exponents, lengths, order[:rank], K * lengths[:, None], certain, slack)
+    return RowSpace(exponents, lengths, order[:rank], K * lengths[:, None], certain, slack)
 
 
 def _slack_of_gram(unit: Array, m: int) -> float:
@@ -169,7 +169,7 @@ def from_triangle(
     lengths: NDArray[np.float64],
     tolerance: Tolerance,
     sigma_max: float | None = None,
-) -> tuple[RowCoordinates, Array]:
+) -> tuple[RowSpace, Array]:
     """By column-pivoted QR of R (q, m), whose columns are the scaled rows in some orthonormal
     basis: R^T = K Z, Z (r, q). Returns the coordinates and Z. 4 q m r flops.
 
@@ -192,12 +192,12 @@ def from_triangle(
     missing = np.linalg.norm(pivoted[rank:, rank:], axis=0).max(initial=0.0)
     slack = max(float(missing), max(m, 16) * _U * sigma_max)
     basis = order[:rank].astype(np.int64)
-    return RowCoordinates(exponents, lengths, basis, K, True, slack), (Z[:, :rank] * signs).T
+    return RowSpace(exponents, lengths, basis, K, True, slack), (Z[:, :rank] * signs).T
 
 
 def without(
-    held: RowCoordinates, dropped: Positions, tolerance: Tolerance, *, with_turn: bool
-) -> tuple[RowCoordinates, Array | None]:
+    held: RowSpace, dropped: Positions, tolerance: Tolerance, *, with_turn: bool
+) -> tuple[RowSpace, Array | None]:
     """The coordinates of the rows that stay, and with_turn=True Z (r', r) with Q' = Z Q.
 
     Only orthogonal transformations are applied to K, and no row of J is read. Where a dependent
@@ -244,7 +244,7 @@ def without(
     return replace(made, K=fresh), turn
 
 
-def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates | None:
+def with_rows(held: RowSpace, C: Array, relative: float) -> RowSpace | None:
     """With n new rows after the others, from their products C (n, m + n) with all rows.
 
     The Schur complement of the new rows is factored with pivoting. O(n r^2 + n^2 r). None where a
@@ -279,7 +279,7 @@ def with_rows(held: RowCoordinates, C: Array, relative: float) -> RowCoordinates
     nonzero = int(np.count_nonzero(held.lengths)) + int(np.count_nonzero(lengths))
     dropped = nonzero > held.rank + grown
     certain = _gram_is_certain(relative * sigma_max, np.diag(lower)[:grown], dropped, m + n)
-    return RowCoordinates(
+    return RowSpace(
         np.concatenate([held.exponents, exponents]),
         np.concatenate([held.lengths, lengths]),
         np.concatenate([held.basis, m + order[:grown]]),

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minnorm._scipy import row_coordinates
-from minnorm._scipy.jacobian import Blocks, Jacobian, Release
+from minnorm._scipy import row_space
+from minnorm._scipy.jacobian_blocks import Blocks, Jacobian, Release
 from minnorm._scipy.jacobian_factor import (
     METHODS,
     JacobianFactor,
@@ -20,9 +20,9 @@ from minnorm._scipy.jacobian_factor import (
     factored,
     good_enough,
 )
+from minnorm._scipy.qless_qr import is_in_range
 from minnorm._scipy.removal import Removed, remove
-from minnorm._scipy.row_coordinates import RowCoordinates, Tolerance
-from minnorm._scipy.row_triangle import is_in_range
+from minnorm._scipy.row_space import RowSpace, Tolerance
 from minnorm._scipy.scaling import Array, Positions
 from minnorm._scipy.spectral_filter import SpectralFilter
 from minnorm._scipy.vectors import Vectors
@@ -171,7 +171,7 @@ class ProjectorCore:
         jacobian = held.jacobian.without(positions)
         relative = self._selection(jacobian)
         tolerance = Tolerance(relative, held.method == "cholesky")
-        coordinates, turn = row_coordinates.without(
+        coordinates, turn = row_space.without(
             held.coordinates, positions, tolerance, with_turn=held.rows is not None
         )
         if not (coordinates.certain and self._still_good(held.method, coordinates)):
@@ -201,18 +201,18 @@ class ProjectorCore:
                 return
         self._set(factored(jacobian, relative, self._from(held.method)))
 
-    def _appended(self, jacobian: Jacobian, relative: float) -> RowCoordinates | None:
+    def _appended(self, jacobian: Jacobian, relative: float) -> RowSpace | None:
         """The coordinates with new rows from their products, or None where these do not do."""
         m = self.n_rows
         C = np.zeros((jacobian.n_rows - m, jacobian.n_rows))
         for _, _, panel in jacobian.panels():
             C += panel[m:] @ panel.T
-        coordinates = row_coordinates.with_rows(self._held.coordinates, C, relative)
+        coordinates = row_space.with_rows(self._held.coordinates, C, relative)
         if coordinates is None or not self._still_good("cholesky", coordinates):
             return None
         return coordinates
 
-    def _still_good(self, method: str, coordinates: RowCoordinates) -> bool:
+    def _still_good(self, method: str, coordinates: RowSpace) -> bool:
         """Whether "auto" would keep this factorization; one that was asked for is kept."""
         return method == self._methods[-1] or good_enough(method, coordinates, self.dtype)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 
-from minnorm._scipy.jacobian import PANEL, Jacobian
+from minnorm._scipy.jacobian_blocks import PANEL, Jacobian
 from minnorm._scipy.scaling import Array
 from minnorm.errors import InputError
 
