@@ -7,6 +7,44 @@
 
 namespace minnorm::python {
 
+// Plain arrays in the scaled units of RowSpace: the same for either backend.
+template <class S>
+py::dict thin_qr_state(const ThinQR<S>& qr) {
+  const RowSpace<S>& space = qr.space();
+  std::vector<Index> exponents;
+  for (const double t : space.scale()) exponents.push_back(exponent_of(t));
+  py::dict out;
+  out["kind"] = "thin_qr";
+  out["Q"] = RowMatrix<S>(qr.Q());
+  out["L"] = RowMatrix<S>(space.factor().matrix());
+  out["W"] = RowMatrix<S>(space.weights());
+  out["exponents"] = integers(exponents);
+  out["basis"] = integers(space.basis());
+  out["dependents"] = integers(space.dependents());
+  out["slack"] = space.slack();
+  out["missing"] = space.missing();
+  const double tolerance = qr.tolerance();
+  out["rtol"] = tolerance < 0 ? py::object(py::none()) : py::float_(tolerance * tolerance);
+  return out;
+}
+
+template <class S>
+ThinQR<S> thin_qr_from_state(const py::dict& in) {
+  const Indices exponents = indices(in["exponents"].cast<Handles>());
+  Vector<double> scale(static_cast<Index>(exponents.size()));
+  for (std::size_t i = 0; i < exponents.size(); ++i)
+    scale(static_cast<Index>(i)) = std::ldexp(1.0, -static_cast<int>(exponents[i]));
+  RowSpace<S> space(std::move(scale), indices(in["basis"].cast<Handles>()),
+                    indices(in["dependents"].cast<Handles>()),
+                    TriangularFactor<S>(Matrix<S>(matrix<S>(in["L"].cast<Array<S>>(), "L"))),
+                    Matrix<S>(matrix<S>(in["W"].cast<Array<S>>(), "W")), in["slack"].cast<double>(),
+                    in["missing"].cast<double>());
+  const py::object rtol = in["rtol"];
+  const auto Q = in["Q"].cast<Array<S>>();
+  return {std::move(space), matrix<S>(Q, "Q"),
+          rtol.is_none() ? -1 : std::sqrt(rtol.cast<double>())};
+}
+
 template <class S>
 void bind_thin_qr(py::module_& module, const char* name) {
   using QR = ThinQR<S>;
@@ -22,6 +60,7 @@ void bind_thin_qr(py::module_& module, const char* name) {
            }),
            py::arg("X").noconvert(), py::kw_only(), py::arg("rtol"));
   property("n_rows", [](const QR& q) { return q.size(); });
+  property("n_columns", [](const QR& q) { return q.cols(); });
   property("rank", [](const QR& q) { return q.rank(); });
   property("Q", [](const QR& q) { return RowMatrix<S>(q.Q()); });
   property("L", [](const QR& q) { return RowMatrix<S>(q.L()); });
@@ -50,7 +89,14 @@ void bind_thin_qr(py::module_& module, const char* name) {
             const auto rows = matrix<S>(X, "X");
             c.change([&](QR& q) { q.append(rows); });
           },
-          py::arg("X").noconvert());
+          py::arg("X").noconvert())
+      .def("state",
+           [](const Core& c) {
+             const QR copy = c.read([](const QR& q) { return q; });
+             return thin_qr_state<S>(copy);
+           })
+      .def_static("from_state",
+                  [](const py::dict& state) { return Core(thin_qr_from_state<S>(state)); });
 }
 
 }  // namespace minnorm::python

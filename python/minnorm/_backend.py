@@ -114,8 +114,11 @@ class ThinQRCore(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
     @property
     def backend(self) -> str: ...
+    @property
+    def n_columns(self) -> int: ...
     def delete_rows(self, positions: Array) -> None: ...
     def add_rows(self, X_new: Array) -> None: ...
+    def state(self) -> dict[str, Any]: ...
 
 
 @functools.cache
@@ -183,5 +186,9 @@ def restore(state: Mapping[str, Any], prefer: str = "auto") -> Any:
     if prefer == "native" and not isinstance(_native(), ModuleType):
         prefer = "auto"
     backend = resolve(prefer)
-    core = {"linear": backend.LinearCore, "kernel": backend.KernelCore}[state["kind"]]
-    return core.from_state(state)
+    cores = {
+        "linear": backend.LinearCore,
+        "kernel": backend.KernelCore,
+        "thin_qr": backend.ThinQRCore,
+    }
+    return cores[state["kind"]].from_state(state)

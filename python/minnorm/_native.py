@@ -132,5 +132,9 @@ class ThinQRCore:
     def __new__(cls, X: np.ndarray[Any, Any], **parameters: Any) -> Any:
         return _by_dtype(_THIN_QR, X.dtype)(X, **parameters)
 
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> Any:
+        return _by_dtype(_THIN_QR, state["Q"].dtype).from_state(state)
+
 
 kernel_matrix = _module.kernel_matrix

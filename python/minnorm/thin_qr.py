@@ -38,7 +38,7 @@ class ThinQR:
     basis_ : ndarray, shape (r,)
         Positions of the independent rows, in the order of the rows of ``L_``.
     dependents_ : ndarray, shape (n - r,)
-        Positions of the others, ascending.
+        Positions of the others, in the order of the rows of ``weights_``.
     weights_ : ndarray, shape (n - r, r)
         ``X[dependents_] = weights_ @ X[basis_]`` to the tolerance.
     rank_ : int
@@ -79,10 +79,15 @@ class ThinQR:
             raise InputError(f"rtol must be below 1; got {rtol!r}.")
         rows = as_rows(_tensors.as_array(X, "X")).array
         self._core: backends.ThinQRCore = backends.resolve(backend).ThinQRCore(rows, rtol=tolerance)
+        self._backend = backend
+        self._shown: Array | None = None  # Q as handed out, until it changes
 
     @property
     def Q_(self) -> Array:
-        return self._core.Q
+        if self._shown is None:
+            self._shown = self._core.Q.view()
+            self._shown.flags.writeable = False
+        return self._shown
 
     @property
     def L_(self) -> Array:
@@ -109,7 +114,7 @@ class ThinQR:
         return self._core.n_rows
 
     def __repr__(self) -> str:
-        return f"<ThinQR of {self.n_rows_} rows, {self.Q_.shape[1]} columns, rank {self.rank_}>"
+        return f"<ThinQR of {self.n_rows_} rows, {self._core.n_columns} columns, rank {self.rank_}>"
 
     def delete_rows(self, rows: Any) -> ThinQR:
         """Without these rows; the others keep their order, as with ``np.delete``.
@@ -130,6 +135,7 @@ class ThinQR:
             An unknown or repeated row, none, or all of them. Nothing changes.
         """
         self._core.delete_rows(as_positions(rows, self._core.n_rows))
+        self._shown = None
         return self
 
     def add_rows(self, X_new: Any) -> ThinQR:
@@ -148,10 +154,20 @@ class ThinQR:
         rows = as_rows(
             _tensors.as_array(X_new, "X_new"), dtype=self._core.dtype, name="X_new"
         ).array
-        if rows.shape[1] != self.Q_.shape[1]:
+        if rows.shape[1] != self._core.n_columns:
             raise ShapeError(
-                f"X_new must have as many columns as X: expected {self.Q_.shape[1]}, got "
+                f"X_new must have as many columns as X: expected {self._core.n_columns}, got "
                 f"{rows.shape[1]}."
             )
         self._core.add_rows(rows)
+        self._shown = None
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain arrays; the core is rebuilt from them, in either backend."""
+        return {"core": self._core.state(), "backend": self._backend}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._core = backends.restore(state["core"], state["backend"])
+        self._backend = state["backend"]
+        self._shown = None

@@ -1,5 +1,8 @@
 """ThinQR: X[basis] = L Q with orthonormal Q, through any sequence of deletions and additions."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy.linalg import qr_delete
@@ -172,3 +175,36 @@ def test_updates_that_cannot_be_done(backend):
         ThinQR(X, rtol=2.0, backend=backend)
     np.testing.assert_array_equal(qr.Q_, before)
     assert_thin_qr(qr, X)
+
+
+@DTYPES
+def test_a_saved_basis_goes_on_as_before(backend, dtype):
+    X = np.vstack([with_condition(9, P, 1e3, generator(18), dtype), np.zeros((1, P), dtype)])
+    X = np.vstack([X, 1e20 * X[:2]])
+    qr = ThinQR(X, backend=backend).delete_rows([4])
+    for saved in (pickle.loads(pickle.dumps(qr)), copy.deepcopy(qr)):
+        for name in ("Q_", "L_", "basis_", "dependents_", "weights_"):
+            np.testing.assert_array_equal(getattr(saved, name), getattr(qr, name))
+        saved.delete_rows([0]).add_rows(X[:2])
+        assert_thin_qr(saved, np.vstack([np.delete(X, [4, 0], axis=0), X[:2]]), few=100.0)
+        assert qr.n_rows_ == 11
+
+
+def test_a_saved_basis_opens_in_the_other_backend(monkeypatch):
+    X = with_duplicates(8, P, 3, generator(19))
+    qr = ThinQR(X).delete_rows([2])
+    state = pickle.dumps(qr)
+    for other in ("native", "scipy"):
+        monkeypatch.setenv("MINNORM_BACKEND", other)
+        opened = pickle.loads(state)
+        assert opened._core.backend == other
+        assert_thin_qr(opened.delete_rows([0]), np.delete(X, [2, 0], axis=0))
+
+
+def test_the_basis_handed_out_cannot_change_it(backend):
+    qr = ThinQR(with_condition(4, P, 10.0, generator(20)), backend=backend)
+    with pytest.raises(ValueError, match="read-only"):
+        qr.Q_[0, 0] = 7.0
+    assert qr.Q_ is qr.Q_
+    before = qr.Q_
+    assert qr.delete_rows([1]).Q_ is not before and qr.Q_.shape == (3, P)

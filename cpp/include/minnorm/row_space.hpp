@@ -96,13 +96,14 @@ class RowSpace {
  public:
   RowSpace() = default;
   RowSpace(Vector<double> scale, Indices basis, Indices dependents, TriangularFactor<S> factor,
-           Matrix<S> weights, double slack)
+           Matrix<S> weights, double slack, double missing = 0)
       : scale_(std::move(scale)),
         basis_(std::move(basis)),
         dependents_(std::move(dependents)),
         factor_(std::move(factor)),
         weights_(std::move(weights)),
-        slack_(slack) {
+        slack_(slack),
+        missing_(missing) {
     if (dependents_.empty()) weights_.resize(0, rank());
   }
   // From coordinates K (m, n) of the rows T J on any orthonormal basis, all that is

@@ -54,7 +54,15 @@ class ThinQR {
                          space.weights().template cast<S>(), space.slack());
   }
 
+  // From parts that were saved: Q (r, p) and the row space that goes with it.
+  ThinQR(RowSpace<S> space, ConstRowMatrixRef<S> Q, double tolerance)
+      : space_(std::move(space)), Qt_(Q.transpose()), tolerance_(tolerance) {
+    if (Q.rows() != space_.rank())
+      throw ShapeError("Q: number of rows: " + detail::got(space_.rank(), Q.rows()));
+  }
+
   const RowSpace<S>& space() const { return space_; }
+  double tolerance() const { return tolerance_; }  // as given
   Index size() const { return space_.size(); }
   Index rank() const { return space_.rank(); }
   Index cols() const { return Qt_.rows(); }

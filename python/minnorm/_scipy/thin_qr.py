@@ -6,6 +6,7 @@ X itself is not held: Q and the coordinates of its rows are all the state.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from minnorm._scipy.jacobian_blocks import Jacobian
 from minnorm._scipy.jacobian_factor import by_triangle, default_rtol
 from minnorm._scipy.orthonormal_rows import OrthonormalRows
 from minnorm._scipy.qless_qr import OutOfRange, is_in_range
-from minnorm._scipy.row_space import Tolerance
+from minnorm._scipy.row_space import RowSpace, Tolerance
 from minnorm._scipy.scaling import Array, Positions
 
 
@@ -42,6 +43,47 @@ class ThinQRCore:
     def _tolerance(self, m: int) -> Tolerance:
         rtol = default_rtol(m, self.dtype) if self._rtol is None else self._rtol
         return Tolerance(math.sqrt(rtol), False)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ThinQRCore:
+        """From what `state` saved, in either backend."""
+        made = cls.__new__(cls)
+        made._rtol, made.dtype = state["rtol"], state["Q"].dtype
+        basis, L = state["basis"], np.asarray(state["L"], dtype=np.float64)
+        K = np.zeros((len(state["exponents"]), basis.size))
+        K[basis] = L
+        K[state["dependents"]] = np.asarray(state["W"], dtype=np.float64) @ L
+        made._coordinates = RowSpace(
+            np.array(state["exponents"]),
+            np.linalg.norm(K, axis=1),
+            np.array(basis),
+            K,
+            True,
+            float(state["slack"]),
+            float(state["missing"]),
+        )
+        made._rows = OrthonormalRows(np.array(state["Q"], order="C"))
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Plain arrays, in units in which the rows are scaled to a length near 1."""
+        held = self._coordinates
+        return {
+            "kind": "thin_qr",
+            "Q": np.ascontiguousarray(self._rows.Q),
+            "L": np.ascontiguousarray(held.L, dtype=self.dtype),
+            "W": np.ascontiguousarray(held.weights, dtype=self.dtype),
+            "exponents": held.exponents.copy(),
+            "basis": self.basis,
+            "dependents": self.dependents,
+            "slack": held.slack,
+            "missing": held.missing,
+            "rtol": self._rtol,
+        }
+
+    @property
+    def n_columns(self) -> int:
+        return self._rows.Q.shape[1]
 
     @property
     def n_rows(self) -> int:
