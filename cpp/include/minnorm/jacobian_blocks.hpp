@@ -10,12 +10,36 @@
 
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "errors.hpp"
 #include "rows.hpp"
+#include "tall_products.hpp"
 
 namespace minnorm {
+
+// The memory of the panel that comes next, asked for line by line while this one is
+// worked on: a call a step hides most of the time of reading it.
+class Upcoming {
+ public:
+  void operator()() {
+    if (row_ == rows_.size()) return;
+    detail::prefetch(rows_[row_] + at_);
+    at_ += 64;
+    if (at_ < bytes_) return;
+    at_ = 0;
+    ++row_;
+  }
+
+ private:
+  template <class S>
+  friend class JacobianBlocks;
+
+  std::vector<const char*> rows_;
+  std::size_t row_ = 0;
+  Index bytes_ = 0, at_ = 0;
+};
 
 template <class S>
 class JacobianBlocks {
@@ -85,17 +109,19 @@ class JacobianBlocks {
   // Wide enough that a row is read in runs of kilobytes, narrow enough that the
   // panel stays in the second-level cache.
   static Index panel_columns(Index rows) {
-    return std::clamp<Index>((Index(1) << 15) / std::max<Index>(rows, 1), 256, 1024) & ~Index(63);
+    return std::clamp<Index>((Index(1) << 14) / std::max<Index>(rows, 1), 256, 1024) & ~Index(63);
   }
 
-  // f(panel, first): panel (rows.size(), w), double, holds the columns from `first`
-  // on of the chosen rows, row k times scale(k) (empty: as it is).
+  // f(panel, first) or f(panel, first, upcoming): panel (rows.size(), w), double, holds
+  // the columns from `first` on of the chosen rows, row k times scale(k) (empty: as it is).
   template <class F>
   void for_each_panel(const Indices& rows, const Vector<double>& scale, Index width, F f) const {
     const Index m = static_cast<Index>(rows.size());
     // The rows of the buffer must not lie a power of two apart: they would share
     // the sets of the first-level cache.
     RowMatrix<double> buffer(m, width + 8);
+    Upcoming upcoming;
+    upcoming.rows_.resize(static_cast<std::size_t>(m));
     Index released = 0;
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       const Rows<S>& column = columns_[c];
@@ -108,12 +134,19 @@ class JacobianBlocks {
                      .template cast<double>();
           if (scale.size() > 0 && scale(k) != 1) line *= scale(k);
         }
-        f(ConstRowMatrixRef<double>(buffer.leftCols(w)), first_[c] + from);
-        const Index end = first_[c] + from + w;
-        if (release_ && (end - released) * m * static_cast<Index>(sizeof(S)) >= release_bytes) {
-          release_(released, end);
-          released = end;
+        const ConstRowMatrixRef<double> panel(buffer.leftCols(w));
+        if constexpr (std::is_invocable_v<F, decltype(panel), Index, Upcoming&>) {
+          const Index left = std::min(width, column.cols() - from - w);
+          upcoming.row_ = left > 0 ? 0 : upcoming.rows_.size();
+          upcoming.at_ = 0;
+          upcoming.bytes_ = left * static_cast<Index>(sizeof(S));
+          for (std::size_t k = 0; k < rows.size(); ++k)
+            upcoming.rows_[k] = reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
+          f(panel, first_[c] + from, upcoming);
+        } else {
+          f(panel, first_[c] + from);
         }
+        released = release_after(released, first_[c] + from + w, m);
       }
     }
     if (release_ && released < cols_) release_(released, cols_);
@@ -121,6 +154,25 @@ class JacobianBlocks {
   template <class F>
   void for_each_panel(const Indices& rows, const Vector<double>& scale, F f) const {
     for_each_panel(rows, scale, panel_columns(static_cast<Index>(rows.size())), f);
+  }
+
+  // f(rows, w, first): the addresses of w columns of the chosen rows, from `first` on, for
+  // a pass that reads them in place.
+  template <class F>
+  void for_each_run(const Indices& rows, F f) const {
+    constexpr Index width = 4096;
+    std::vector<const S*> addresses(rows.size());
+    Index released = 0;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const Rows<S>& column = columns_[c];
+      for (Index from = 0; from < column.cols(); from += width) {
+        const Index w = std::min(width, column.cols() - from);
+        for (std::size_t k = 0; k < rows.size(); ++k) addresses[k] = column.row(rows[k]) + from;
+        f(addresses.data(), w, first_[c] + from);
+        released = release_after(released, first_[c] + from + w, static_cast<Index>(rows.size()));
+      }
+    }
+    if (release_ && released < cols_) release_(released, cols_);
   }
 
   // Largest absolute entry of row i; NaN or infinity if it holds one.
@@ -135,6 +187,14 @@ class JacobianBlocks {
   }
 
  private:
+  // Gives [released, end) back once it is large enough; the new end of what was given.
+  Index release_after(Index released, Index end, Index rows) const {
+    if (!release_ || (end - released) * rows * static_cast<Index>(sizeof(S)) < release_bytes)
+      return released;
+    release_(released, end);
+    return end;
+  }
+
   std::vector<Rows<S>> columns_;
   Indices first_;
   Index cols_ = 0;

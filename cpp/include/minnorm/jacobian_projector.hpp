@@ -25,6 +25,7 @@
 
 #include "compensated_dot.hpp"
 #include "spectral_filter.hpp"
+#include "streamed_rows.hpp"
 #include "thin_qr.hpp"
 
 namespace minnorm {
@@ -145,6 +146,8 @@ class JacobianProjector {
 
  private:
   using Choice = JacobianFactorization;
+  // So many vectors cost less one by one, on rows in place, than by panels.
+  static constexpr Index streamed_vectors = 4;
 
   // J X^T in twice the working precision where asked for, else in double.
   struct Products {
@@ -191,6 +194,13 @@ class JacobianProjector {
       const ConstRowMatrixRef<T> source = first ? V : ConstRowMatrixRef<T>(out);
       products.reset(static_cast<Index>(chosen.size()), k);
       removed = length = Vector<double>::Zero(k);
+      if constexpr (std::is_same_v<R, float>) {
+        if (!products.compensated && k <= streamed_vectors) {
+          stream(rows, chosen, t, a, source.data(), source.outerStride());
+          finish_pass();
+          return;
+        }
+      }
       RowMatrix<double> x, before;
       const RowMatrix<double> coefficients = a.transpose();
       rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
@@ -211,10 +221,32 @@ class JacobianProjector {
         length += before.rowwise().squaredNorm();
         removed += (before - x).rowwise().squaredNorm();
       });
+      finish_pass();
+    }
+    void finish_pass() {
       length = length.cwiseSqrt();
       removed = removed.cwiseSqrt();
       ++passes;
       ++rounds;
+    }
+
+    // The same on rows read in place, vector by vector: each reads them from memory.
+    void stream(const JacobianBlocks<float>& rows, const Indices& chosen, const Vector<double>& t,
+                const Matrix<double>& a, const T* source, Index source_stride) {
+      const Index m = static_cast<Index>(chosen.size());
+      for (Index k = 0; k < V.rows(); ++k) {
+        Vector<double> weights;
+        if (a.size() > 0) weights = a.col(k).cwiseProduct(t);
+        detail::StreamedSums sums(m);
+        rows.for_each_run(chosen, [&](const float* const* X, Index w, Index from) {
+          detail::stream_rows<T>(X, m, w, a.size() > 0 ? weights.data() : nullptr,
+                                 V.data() + k * V.outerStride() + from,
+                                 source + k * source_stride + from, &out(k, from), scale(k), sums);
+        });
+        products.sum.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
+        removed(k) = sums.removed;
+        length(k) = sums.length;
+      }
     }
   };
 
@@ -326,6 +358,20 @@ class JacobianProjector {
                           const Vector<double>& t, ConstRowMatrixRef<T> V,
                           const Vector<double>& scale) const {
     Matrix<double> c = Matrix<double>::Zero(static_cast<Index>(chosen.size()), V.rows());
+    if constexpr (std::is_same_v<R, float>) {
+      if (V.rows() <= streamed_vectors) {
+        for (Index k = 0; k < V.rows(); ++k) {
+          detail::StreamedSums sums(c.rows());
+          const T* v = V.data() + k * V.outerStride();
+          rows.for_each_run(chosen, [&](const float* const* X, Index w, Index from) {
+            detail::stream_rows<T>(X, c.rows(), w, nullptr, v + from, v + from, nullptr, scale(k),
+                                   sums);
+          });
+          c.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
+        }
+        return c;
+      }
+    }
     RowMatrix<double> x;
     rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
       x = V.middleCols(from, panel.cols()).template cast<double>();
@@ -412,8 +458,8 @@ class JacobianProjector {
       G = Matrix<double>::Zero(m, m);
       if (V) products = Matrix<double>::Zero(m, V->rows());
       J_.for_each_panel(positions(), before,
-                        [&](const ConstRowMatrixRef<double>& panel, Index from) {
-                          detail::add_gram(panel, G);
+                        [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next) {
+                          detail::add_gram(panel, G, next);
                           if (!V) return;
                           x = V->middleCols(from, panel.cols()).template cast<double>();
                           x.array().colwise() *= vector_scale.array();

@@ -14,19 +14,32 @@
 
 namespace minnorm::detail {
 
+// Asks for the cache line at `address`, into the second-level cache. Any address will do.
+inline void prefetch([[maybe_unused]] const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
+#endif
+}
+
 inline constexpr int product_width = EIGEN_MAX_STATIC_ALIGN_BYTES / sizeof(double);
 // 32 vector registers hold the sums of a 4 x 6 tile with its operands, 16 those of 4 x 3.
 inline constexpr int tile_rows = 4, tile_columns = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 6 : 3;
 
-template <int R, int C>
+struct NothingNext {
+  void operator()() const {}
+};
+
+// `next` is called once a step: to ask for what comes after this panel.
+template <int R, int C, class Next>
 void product_tile(const double* a, Index a_stride, const double* b, Index b_stride, Index w,
-                  double* g, Index g_stride) {
+                  double* g, Index g_stride, Next& next) {
   using Lanes = Eigen::Array<double, product_width, 1>;
   using In = Eigen::Map<const Lanes>;
   Lanes sums[R * C];
   for (auto& s : sums) s.setZero();
   Index k = 0;
   for (; k + product_width <= w; k += product_width) {
+    next();
     Lanes x[R];
     unrolled<R>([&](auto i) { x[i()] = In(a + i() * a_stride + k); });
     unrolled<C>([&](auto j) {
@@ -43,38 +56,51 @@ void product_tile(const double* a, Index a_stride, const double* b, Index b_stri
 }
 
 // One strip of C columns of the result, rows [from, m).
-template <int C>
+template <int C, class Next>
 void product_strip(const ConstRowMatrixRef<double>& A, const double* b, Index b_stride, Index from,
-                   double* g, Index g_stride) {
+                   double* g, Index g_stride, Next& next) {
   const Index m = A.rows(), w = A.cols(), stride = A.outerStride();
   Index i = from;
   for (; i + tile_rows <= m; i += tile_rows)
-    product_tile<tile_rows, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride);
+    product_tile<tile_rows, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride,
+                               next);
   for (; i < m; ++i)
-    product_tile<1, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride);
+    product_tile<1, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride, next);
 }
 
 // G (m, n) += A B^T; with `lower` only the part on and below the diagonal is needed
 // (what lies above it is left undefined).
-inline void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
-                             MatrixRef<double> G, bool lower = false) {
+template <class Next>
+void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
+                      MatrixRef<double> G, bool lower, Next& next) {
   const Index n = B.rows(), b_stride = B.outerStride(), g_stride = G.outerStride();
   Index j = 0;
   for (; j + tile_columns <= n; j += tile_columns)
     product_strip<tile_columns>(A, B.data() + j * b_stride, b_stride, lower ? j : 0,
-                                G.data() + j * g_stride, g_stride);
+                                G.data() + j * g_stride, g_stride, next);
   for (; j < n; ++j)
     product_strip<1>(A, B.data() + j * b_stride, b_stride, lower ? j : 0, G.data() + j * g_stride,
-                     g_stride);
+                     g_stride, next);
+}
+
+inline void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
+                             MatrixRef<double> G) {
+  const NothingNext nothing;
+  add_tall_product(A, B, std::move(G), false, nothing);
 }
 
 // G (m, m) += panel panel^T, lower triangle.
-inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
+template <class Next>
+void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G, Next& next) {
   // Tiles read the panel once per strip: fast while it stays in cache.
   if (panel.size() <= (Index(1) << 17))
-    add_tall_product(panel, panel, G, true);
+    add_tall_product(panel, panel, G, true, next);
   else
     G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+}
+inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
+  const NothingNext nothing;
+  add_gram(panel, G, nothing);
 }
 
 }  // namespace minnorm::detail
