@@ -14,7 +14,8 @@
 // samples are learned. An id is never used again.
 // Errors. Every function returns a status and lets no exception out. When it is not
 // MINNORM_OK, minnorm_message says what was expected, what came and what to do, the model
-// is as it was before the call, and the result buffers hold nothing.
+// is as it was before the call, and the result buffers hold nothing. After
+// MINNORM_OUT_OF_MEMORY in a call that changes a model, free that model.
 // Threads. Functions that take a `const minnorm_model*` may run on one model in several
 // threads at once. One that takes a `minnorm_model*` needs that model for itself: hold a
 // reader-writer lock of your own around the calls. Distinct models are independent.

@@ -173,8 +173,10 @@ minnorm_status minnorm_get_ids(const minnorm_model* model, int64_t count, int64_
   });
 }
 minnorm_status minnorm_certify(const minnorm_model* model, minnorm_certificate* certificate) {
-  return guarded(
-      [&] { write(models().find(model)->certificate(), required(certificate, "certificate")); });
+  return guarded([&] {
+    const auto held = models().find(model);
+    write(held->certificate(), required(certificate, "certificate"));
+  });
 }
 
 minnorm_status minnorm_forget(minnorm_model* model, int64_t count, const int64_t* ids,
