@@ -4,6 +4,7 @@
 #include <minnorm.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -51,17 +52,29 @@ void predict(const minnorm_model* model) {
 void readers_beside_a_writer() {
   minnorm_model* model = fitted();
   std::shared_mutex lock;
+  // Each side waits for the other, by atomics that put no order between their threads.
+  std::atomic<int> readers{0};
+  std::atomic<bool> done{false};
   const auto read = [&] {
-    for (int round = 0; round < 50; ++round) {
-      const std::shared_lock reading(lock);
-      predict(model);
+    for (int round = 0; round < 2000 && !done.load(std::memory_order_relaxed); ++round) {
+      {
+        const std::shared_lock reading(lock);
+        predict(model);
+      }
+      if (round == 0) readers.fetch_add(1, std::memory_order_relaxed);
+      std::this_thread::yield();  // some locks prefer readers to the writer that waits
     }
   };
   std::thread first(read), second(read), third([&] {
+    while (readers.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
     for (std::int64_t id = n - 1; id >= stay; --id) {
-      const std::unique_lock writing(lock);
-      check(minnorm_forget(model, 1, &id, nullptr) == MINNORM_OK, "forget");
+      {
+        const std::unique_lock writing(lock);
+        check(minnorm_forget(model, 1, &id, nullptr) == MINNORM_OK, "forget");
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
+    done.store(true, std::memory_order_relaxed);
   });
   first.join();
   second.join();

@@ -3,6 +3,8 @@
 // ThreadSanitizer; without it, the test still sees a torn result.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
@@ -22,20 +24,33 @@ void expect_readers_beside_a_writer(Model model) {
   const RowMatrix<double> X = sampler.gaussian(n, p), Y = sampler.gaussian(n, 1);
   model.fit(X, Y);
   std::shared_mutex lock;
+  // The reads and writes have to meet, so each side waits for the other; relaxed, since an
+  // order between the threads would hide from the sanitizer that the lock made none.
+  std::atomic<int> readers{0};
+  std::atomic<bool> done{false};
   double worst[2] = {0, 0};
   const auto predict = [&](double& gap) {
-    for (int round = 0; round < 50; ++round) {
-      const std::shared_lock reading(lock);
-      const RowMatrix<double> F = model.predict(X.topRows(stay));
-      gap = std::max(gap, (F - Y.topRows(stay)).cwiseAbs().maxCoeff());
-      gap = std::max(gap, model.certificate().residual);
+    for (int round = 0; round < 2000 && !done.load(std::memory_order_relaxed); ++round) {
+      {
+        const std::shared_lock reading(lock);
+        const RowMatrix<double> F = model.predict(X.topRows(stay));
+        gap = std::max(gap, (F - Y.topRows(stay)).cwiseAbs().maxCoeff());
+        gap = std::max(gap, model.certificate().residual);
+      }
+      if (round == 0) readers.fetch_add(1, std::memory_order_relaxed);
+      std::this_thread::yield();  // some locks prefer readers to the writer that waits
     }
   };
   const auto forget = [&] {
+    while (readers.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
     for (Index i = n - 1; i >= stay; --i) {
-      const std::unique_lock writing(lock);
-      model.forget({i});
+      {
+        const std::unique_lock writing(lock);
+        model.forget({i});
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
+    done.store(true, std::memory_order_relaxed);
   };
   std::thread first(predict, std::ref(worst[0])), second(predict, std::ref(worst[1]));
   std::thread third(forget);
