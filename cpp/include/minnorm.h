@@ -1,5 +1,5 @@
-// minnorm for C and for every language that calls C: the models of minnorm.hpp behind
-// handles, as the shared library libminnorm.
+// minnorm for C and for every language that calls C: the models and the projector of
+// minnorm.hpp behind handles, as the shared library libminnorm.
 //
 // Handles. A model is a handle, obtained from a fit and returned to minnorm_free. It is
 // a number and no address: the library looks it up, so one that was freed, never issued
@@ -20,6 +20,7 @@
 // threads at once. One that takes a `minnorm_model*` needs that model for itself: hold a
 // reader-writer lock of your own around the calls. Distinct models are independent.
 // minnorm_free during another call on the model is safe; the memory goes with that call.
+// All of this holds for projectors, but that they read J where it lies: see there.
 #ifndef MINNORM_H
 #define MINNORM_H
 
@@ -187,6 +188,78 @@ MINNORM_API minnorm_status minnorm_leave_one_out_f64(const minnorm_model* model,
                                                      int64_t t, double* R, int64_t ldr);
 MINNORM_API minnorm_status minnorm_leave_one_out_f32(const minnorm_model* model, int64_t n,
                                                      int64_t t, float* R, int64_t ldr);
+
+// P v = v - J^T (J J^T)^+ J v, the part of v orthogonal to every row of J (m, p): to the
+// gradients of a model's outputs, say. J is not copied: it must stay where it is and as it
+// is until the projector is freed. Formulas and costs are in minnorm/jacobian_projector.hpp.
+typedef struct minnorm_projector minnorm_projector;
+
+enum {
+  MINNORM_PROJECTOR_AUTO = 0,
+  MINNORM_PROJECTOR_CHOLESKY,
+  MINNORM_PROJECTOR_SEMINORMAL,
+  MINNORM_PROJECTOR_QR
+};
+typedef struct minnorm_projector_options {
+  double rtol;     // on eigenvalues of J J^T, rows of unit length; negative: numerical rank
+  double damping;  // mu of v - J^T (J J^T + mu I)^-1 J v
+  int32_t damping_relative;  // 0 or 1; mu as a fraction of the largest eigenvalue of J J^T
+  int32_t factorization;
+} minnorm_projector_options;
+// Fills in the defaults: numerical rank, no damping, automatic.
+MINNORM_API minnorm_status minnorm_projector_defaults(minnorm_projector_options* options);
+
+typedef struct minnorm_projector_shape {
+  int64_t rows;
+  int64_t cols;
+  int64_t rank;
+  int32_t factorization;  // that was chosen
+  int32_t is_f32;         // 0 double, 1 float
+} minnorm_projector_shape;
+
+typedef struct minnorm_projection_report {
+  int64_t rank;
+  double rtol;
+  double orthogonality;  // |J P v| / (|J| |v|), measured; over several vectors, the largest
+  double norm_removed;   // |v - P v|
+  int32_t passes;        // reads of J
+  int32_t reorthogonalised;
+  int32_t factorization;
+} minnorm_projection_report;
+
+// `options` may be null. Costs m^2 p flops; memory m^2, with qr r p more.
+MINNORM_API minnorm_status minnorm_projector_create_f64(int64_t m, int64_t p, const double* J,
+                                                        int64_t ldj,
+                                                        const minnorm_projector_options* options,
+                                                        minnorm_projector** projector);
+MINNORM_API minnorm_status minnorm_projector_create_f32(int64_t m, int64_t p, const float* J,
+                                                        int64_t ldj,
+                                                        const minnorm_projector_options* options,
+                                                        minnorm_projector** projector);
+// Null is accepted and nothing is done.
+MINNORM_API minnorm_status minnorm_projector_free(minnorm_projector* projector);
+MINNORM_API minnorm_status minnorm_projector_get_shape(const minnorm_projector* projector,
+                                                       minnorm_projector_shape* shape);
+
+// PV (k, p) = P V for the rows of V (k, p); PV may be V. `report` may be null. Costs
+// 4 m p k flops and two reads of J.
+MINNORM_API minnorm_status minnorm_projector_project_f64(const minnorm_projector* projector,
+                                                         int64_t k, int64_t p, const double* V,
+                                                         int64_t ldv, double* PV, int64_t ldpv,
+                                                         minnorm_projection_report* report);
+MINNORM_API minnorm_status minnorm_projector_project_f32(const minnorm_projector* projector,
+                                                         int64_t k, int64_t p, const float* V,
+                                                         int64_t ldv, float* PV, int64_t ldpv,
+                                                         minnorm_projection_report* report);
+
+// Forgets rows of J by position, ascending; those behind them move up.
+MINNORM_API minnorm_status minnorm_projector_erase(minnorm_projector* projector, int64_t count,
+                                                   const int64_t* rows);
+// More rows, J (m, p), below those held; not copied either.
+MINNORM_API minnorm_status minnorm_projector_append_f64(minnorm_projector* projector, int64_t m,
+                                                        int64_t p, const double* J, int64_t ldj);
+MINNORM_API minnorm_status minnorm_projector_append_f32(minnorm_projector* projector, int64_t m,
+                                                        int64_t p, const float* J, int64_t ldj);
 
 #ifdef __cplusplus
 }

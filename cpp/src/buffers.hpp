@@ -1,10 +1,12 @@
-// The caller's buffers as row-major views, after their sizes have been examined: Eigen
-// asserts what is refused here, and an assertion is no status.
+// The caller's buffers as row-major views, after their sizes have been examined, and other
+// arguments that C leaves unchecked: Eigen asserts what is refused here, and an assertion
+// is no status.
 #pragma once
 
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <type_traits>
 
 #include "minnorm/errors.hpp"
 #include "minnorm/types.hpp"
@@ -54,6 +56,23 @@ OutputMap<S> output(S* data, std::int64_t rows, std::int64_t cols, std::int64_t 
     throw ShapeError(std::string(name) + ": expected shape " +
                      shape_text(expected_rows, expected_cols) + ", got " + shape_text(rows, cols));
   return OutputMap<S>(data, Index(rows), Index(cols), Eigen::OuterStride<>(Index(ld)));
+}
+
+// Enumerators from C are plain integers: any value can come.
+inline int enumerator(std::int32_t value, int last, const char* name) {
+  if (value < 0 || value > last)
+    throw InputError(std::string(name) + ": expected an enumerator from 0 to " +
+                     std::to_string(last) + ", got " + std::to_string(value));
+  return value;
+}
+
+// Data of the other precision would be read beyond its end.
+template <class S>
+InputError wrong_precision(const std::string& kind) {
+  const bool f64 = std::is_same_v<S, double>;
+  return InputError("precision: expected a " + kind + (f64 ? " of double" : " of float") +
+                    ", got one of " + (f64 ? "float" : "double") +
+                    "; call the function that ends in " + (f64 ? "_f32" : "_f64"));
 }
 
 }  // namespace minnorm::c

@@ -1,11 +1,11 @@
 // ModelOf: a model of the library behind the interface of model.hpp.
 #pragma once
 
-#include <limits>
-#include <string>
 #include <type_traits>
 
-#include "minnorm/minnorm.hpp"
+#include "buffers.hpp"
+#include "minnorm/kernel_interpolator.hpp"
+#include "minnorm/linear_interpolator.hpp"
 #include "model.hpp"
 
 namespace minnorm::c {
@@ -59,14 +59,6 @@ class ModelOf final : public Model<S> {
 
   Interpolator<S> model_;
 };
-
-// Enumerators from C are plain integers: any value can come.
-inline int enumerator(std::int32_t value, int last, const char* name) {
-  if (value < 0 || value > last)
-    throw InputError(std::string(name) + ": expected an enumerator from 0 to " +
-                     std::to_string(last) + ", got " + std::to_string(value));
-  return value;
-}
 
 inline LinearOptions from_c(const minnorm_linear_options& options) {
   constexpr FactorizationChoice choices[] = {

@@ -19,12 +19,7 @@ Handles<AnyModel, minnorm_model>& models() {
 template <class S>
 std::shared_ptr<Model<S>> model_of(const minnorm_model* handle) {
   auto model = std::dynamic_pointer_cast<Model<S>>(models().find(handle));
-  if (!model)
-    throw InputError(sizeof(S) == sizeof(double)
-                         ? "precision: expected a model of double, got one of float; call the "
-                           "function that ends in _f32"
-                         : "precision: expected a model of float, got one of double; call the "
-                           "function that ends in _f64");
+  if (!model) throw wrong_precision<S>("model");
   return model;
 }
 
