@@ -3,7 +3,7 @@
 #include <minnorm.h>
 
 #include <cstdio>
-#include <minnorm/minnorm.hpp>
+#include <minnorm/linear_interpolator.hpp>
 
 int main() {
   constexpr minnorm::Index n = 20, p = 51;
