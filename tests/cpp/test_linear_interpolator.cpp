@@ -518,8 +518,8 @@ void expect_leave_one_out(const Ledger<double>& ledger, const LinearOptions& opt
   const auto model = fitted(ledger, options);
   const RowMatrix<double> held_out = model.leave_one_out();
   const Index n = ledger.X.rows();
-  const auto moved = model.influence(detail::all_indices(n));
-  EXPECT_TRUE(identical(moved.intercept, model.influence_intercept(detail::all_indices(n))));
+  const auto moved = model.influence(all_indices(n));
+  EXPECT_TRUE(identical(moved.intercept, model.influence_intercept(all_indices(n))));
   for (Index i = 0; i < n; ++i) {
     Ledger<double> rest = ledger;
     rest.forget({i});

@@ -10,6 +10,7 @@
 //   least squares  |theta - theta*| <= |X^T r| / sigma_min(X)^2, nonzero sigma
 //   ridge          |theta - theta*| <= |s| / (2 sqrt(alpha)), s = r - alpha a
 //   kernel         the same in the norm of the kernel's Hilbert space.
+// Throws nothing but std::bad_alloc, for the name of the method.
 #pragma once
 
 #include <algorithm>

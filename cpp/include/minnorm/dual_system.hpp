@@ -13,6 +13,7 @@
 // values on the basis: f = y_B + W^T (I + W W^T)^-1 (y_D - W y_B). Consistent
 // targets give f = y_B.
 // Shapes: L (r, r), W (d, r), right-hand sides (n, t). Cost of a solve 2 r^2 t.
+// Arguments are copied or only read. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Cholesky>

@@ -6,6 +6,7 @@
 // otherwise. Shared (for a preview), the matrix is only read and slots are skipped.
 // Shapes: (n, n), with spare capacity. Cost: erase n k, append n^2 when it grows,
 // times n^2 t with one read of a triangle when t = 1.
+// Results are new. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <memory>

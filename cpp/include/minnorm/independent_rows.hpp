@@ -5,6 +5,7 @@
 // A row is dependent when its distance to the span of the rows chosen before it
 // is at most `tolerance`, absolute.
 // Cost: by QR 4 n r p / 2 flops and a working copy, by Gram matrix n r^2.
+// Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/QR>

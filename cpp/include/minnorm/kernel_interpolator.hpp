@@ -8,6 +8,7 @@
 // for alpha > 0. Dependent samples carry no coefficient in `predict`.
 // Shapes: X (n, p) or a precomputed K (n, n), Y (n, t). Cost: fit n^2 p + 2 n^3 / 3,
 // forget of k samples 2 n^2 k + 3 n^2, memory 2 n^2.
+// Aliasing: X, K and Y are copied, unless X comes as rows that are viewed.
 // Throws InputError, ShapeError, UnknownSampleError, NotPositiveDefiniteError,
 // before anything changes.
 #pragma once

@@ -6,6 +6,7 @@
 // residual vectors, never from a difference of squares. A is corrected once by
 // E X_B^T G^-1 ("twice is enough"). With a ridge the rows carry sqrt(alpha) I.
 // Cost for m candidates: 3 passes over X_B at 4 m r p flops.
+// Throws nothing but std::bad_alloc; the system is only read.
 #pragma once
 
 #include "linear_factorization.hpp"

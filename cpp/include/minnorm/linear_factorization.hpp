@@ -9,6 +9,7 @@
 // (semi-normal equations: Demmel and Higham, SIAM J. Matrix Anal. Appl. 14, 1993);
 // rows that are dependent to the tolerance are sorted out by pivoting. The
 // arithmetic is in double throughout. Cost: n^2 p + 2 n^3 / 3, or 4 n^2 p + 2 n^3.
+// Throws nothing but std::bad_alloc; X is only read.
 #pragma once
 
 #include <string>

@@ -8,6 +8,7 @@
 // Units: inside, X and Y are scaled by powers of two to at most 1 in size.
 // Shapes: X (n, p), Y (n, t), coef (t, p). Cost of forget for k samples: 2 n^2 k for
 // the factor and 4 n p t for theta, residual and certificate; fit n^2 p + 2 n^3 / 3.
+// Aliasing: X and Y are copied, unless X comes as rows that are viewed; results are new.
 // Throws InputError, ShapeError, UnknownSampleError, before anything changes.
 #pragma once
 

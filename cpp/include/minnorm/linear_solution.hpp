@@ -4,6 +4,8 @@
 // fused pass over X gives theta and its residual; corrections theta += X_B^T M r
 // follow while the residual is above the rounding of its own evaluation, three at
 // most, and only if they lessen it.
+// Shapes: X (n, p), Y (n, t). Cost: 4 n p t + 2 r^2 t a step. Throws nothing but
+// std::bad_alloc; the problem is only read.
 #pragma once
 
 #include "certificate.hpp"

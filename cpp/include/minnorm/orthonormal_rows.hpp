@@ -6,6 +6,7 @@
 // Gram matrix that is not definite to rounding is shifted (Fukaya, Kannan, Nakatsukasa,
 // Yamamoto and Yanagisawa, SIAM J. Sci. Comput. 42, 2020).
 // Shapes: Q (r, p), held as Q^T (p, r), column-major. Cost 2 r^2 p a round.
+// Q is changed in place. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Cholesky>

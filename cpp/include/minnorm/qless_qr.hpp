@@ -8,6 +8,7 @@
 // Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34, 2012).
 // Shapes: m rows of p, L (m, m). Cost: gram m^2 p, qless_qr 2 m^2 p (3 m^2 p where
 // p is only a few times m); one read of J each.
+// J is only read. Throws InputError where J is not finite.
 #pragma once
 
 #include <cmath>

@@ -5,6 +5,7 @@
 // X enters scaled by a power of two, exactly; with `offset` s > 0 a constant
 // column s is appended (the bordered system of dual_system.hpp).
 // Threads: none. No function copies X; a panel is (n, panel_width).
+// Results do not overlap X. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Core>

@@ -14,6 +14,7 @@
 // off by s / d, and what L^-1 makes of it by (s / d)^2.
 // Shapes: m rows, rank r; L (r, r), W (m - r, r), K (m, r). Cost: erase 2 r^2 k,
 // with dependents 4 m r^2; append r^2 c; Q follows at 2 r p k, or 2 r^2 p.
+// Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <optional>

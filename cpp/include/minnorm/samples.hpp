@@ -3,7 +3,7 @@
 // Invariant: handles ascend; position i in every public array is the i-th retained
 // sample in the order of arrival. A handle is never issued twice. Targets of
 // forgotten samples are overwritten.
-// Shapes: targets (n, t). Cost: look-up log n, erase n t.
+// Shapes: targets (n, t), copied. Cost: look-up log n, erase n t.
 // Throws ShapeError, InputError, UnknownSampleError, before anything changes.
 #pragma once
 

@@ -5,6 +5,7 @@
 // interlacing); adding rows needs `after_append` or a new proof.
 // All of this runs in double, on float data too. Cost: of_gram n^3/3 flops,
 // of_rows 2 n^2 p + n^3, after_append O(m^3) beyond its inputs.
+// Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Cholesky>

@@ -10,6 +10,7 @@
 // Invariant: F is symmetric, 0 <= F <= I. Singular values are taken of K, not
 // eigenvalues of K K^T: S is accurate to eps S_1, and S^2 down to eps^2 S_1^2.
 // Shapes: K (m, r), F = V diag(f) V^T with V (r, k). Cost about 10 m r^2.
+// Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/SVD>

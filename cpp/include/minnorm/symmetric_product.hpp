@@ -4,6 +4,7 @@
 // entries (K^T x). Rounding: an entry of y is the sum of at most
 // symmetric_product_depth(n) roundings in sequence, about n / 5.
 // Shapes: K (n, n), x and y (n). 4 flops an entry of the triangle.
+// x and y do not overlap. Throws nothing.
 #pragma once
 
 #include <Eigen/Core>

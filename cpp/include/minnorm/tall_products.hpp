@@ -6,6 +6,7 @@
 // Roundings in sequence: w / lanes + log2 lanes for a panel of w columns.
 // Shapes: A (m, w), B (n, w), row-major; result added to G (m, n). 2 m n w flops,
 // half of it for A A^T, of which only the lower triangle is formed.
+// A and B may be the same; G overlaps neither. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Core>

@@ -9,6 +9,8 @@
 // twice. Nothing of an erased row is kept.
 // Shapes: X (n, p), rank r; Q (r, p), L (r, r). Memory r p. Cost: 6 n r p; erase of
 // k rows 6 r p k; append of c rows 8 r p c + 6 p c^2.
+// X is only read. Throws InputError, ShapeError, UnknownSampleError, before anything
+// changes.
 #pragma once
 
 #include "qless_qr.hpp"

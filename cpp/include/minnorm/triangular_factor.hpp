@@ -7,6 +7,7 @@
 // Cauchy interlacing sigma_min(L) never falls when a row is erased.
 // Shapes: L (n, n). Cost: from_gram n^3/3, solve 2 n^2 per right-hand side, erase
 // of k rows at most 2 n^2 k, append of m rows n^2 m once its blocks are known.
+// Right-hand sides are solved in place; they do not overlap L.
 // Throws nothing but std::bad_alloc.
 #pragma once
 

@@ -15,6 +15,7 @@
 // The reflections of a panel J together are I - Y T Y^T with Y = [I; V]:
 //   W = (L_J + C V) T,   L_J' = W - L_J,   C' = C - W V^T      (compact WY).
 // Shapes: L (n, n), C (n, k). Cost 4 n^2 k / 2 flops. C is destroyed.
+// L and C do not overlap. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <algorithm>

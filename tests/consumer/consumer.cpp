@@ -17,6 +17,8 @@ int main() {
   const double distance = (model.coef() - rest.coef()).norm();
   const double bound =
       model.certificate().parameter_error_bound + rest.certificate().parameter_error_bound;
-  std::printf("distance from a fit of the rest %.1e, proved at most %.1e\n", distance, bound);
+  std::printf("C++%ld, Eigen %d.%d.%d: distance from a fit of the rest %.1e, proved at most %.1e\n",
+              __cplusplus / 100 % 100, EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION,
+              EIGEN_MINOR_VERSION, distance, bound);
   return distance <= bound && bound <= 1e-9 ? 0 : 1;
 }
