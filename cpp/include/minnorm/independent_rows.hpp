@@ -24,6 +24,18 @@ struct IndependentRows {
   double defect = 0;  // Gram only: most negative or largest entry left over
 };
 
+// Rows were chosen at unit length; back to their own: L_B = diag(l_B) L', and
+// W_ij = l_i W'_ij / l_j. A chosen row has a length > 0.
+inline void restore_lengths(IndependentRows& chosen, const Vector<double>& lengths) {
+  Vector<double> in(chosen.rank), out(chosen.W.rows());
+  for (Index k = 0; k < chosen.rank; ++k)
+    in(k) = lengths(chosen.order[static_cast<std::size_t>(k)]);
+  for (Index d = 0; d < out.size(); ++d)
+    out(d) = lengths(chosen.order[static_cast<std::size_t>(chosen.rank + d)]);
+  chosen.L = in.asDiagonal() * chosen.L;
+  chosen.W = out.asDiagonal() * chosen.W * in.cwiseInverse().asDiagonal();
+}
+
 // Rows given as the columns of A: column-pivoted Householder QR, whose R^T is L.
 inline IndependentRows independent_rows(const Matrix<double>& A, double tolerance) {
   IndependentRows out;

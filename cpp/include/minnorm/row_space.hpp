@@ -64,12 +64,7 @@ inline IndependentRows choose_rows(const Matrix<double>& K, const Vector<double>
   for (Index i = 0; i < K.rows(); ++i) unit(i) = lengths(i) > 0 ? 1 / lengths(i) : 1;
   const Matrix<double> A = (unit.asDiagonal() * K).transpose();
   IndependentRows out = independent_rows(A, tolerance * reference);
-  // Back to the given lengths: K_B = diag(l_B) L' Z, W_ij = l_i W'_ij / l_j.
-  for (Index j = 0; j < out.rank; ++j) out.L.row(j) /= unit(out.order[static_cast<std::size_t>(j)]);
-  for (Index i = 0; i < out.W.rows(); ++i)
-    for (Index j = 0; j < out.rank; ++j)
-      out.W(i, j) *= unit(out.order[static_cast<std::size_t>(j)]) /
-                     unit(out.order[static_cast<std::size_t>(out.rank + i)]);
+  restore_lengths(out, lengths);
   return out;
 }
 
