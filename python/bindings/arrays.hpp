@@ -12,7 +12,8 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "minnorm/minnorm.hpp"
+#include "minnorm/certificate.hpp"
+#include "minnorm/samples.hpp"
 
 namespace minnorm::python {
 

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
+#include "minnorm/jacobian_projector.hpp"
 
 namespace minnorm::python {
 

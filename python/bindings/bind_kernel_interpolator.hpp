@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bind_model.hpp"
+#include "minnorm/kernel_interpolator.hpp"
 
 namespace minnorm::python {
 

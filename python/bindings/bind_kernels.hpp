@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arrays.hpp"
+#include "minnorm/kernels.hpp"
 
 namespace minnorm::python {
 

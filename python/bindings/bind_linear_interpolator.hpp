@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bind_model.hpp"
+#include "minnorm/linear_interpolator.hpp"
 
 namespace minnorm::python {
 

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
+#include "minnorm/thin_qr.hpp"
 
 namespace minnorm::python {
 
