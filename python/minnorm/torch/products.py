@@ -1,0 +1,102 @@
+"""Products with a Jacobian that never exists: J v, J^T u and J J^T.
+
+J v is one forward-mode pass, J^T u one backward pass of ``sum_i u_i f_i(theta)``. The Gram matrix
+is a sum over parameters of products of small blocks, each discarded after use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vjp
+
+from .layer_factors import LayerFactors, plain_layers
+from .parameters import Named, evaluating, wide
+from .rows import GradientRows
+
+# Columns of a block that are brought to double precision together.
+_PANEL = 1 << 13
+# Numbers that blocks may always hold, however small the model: 16 MB in single precision.
+_LEAST = 1 << 22
+
+
+def times(rows: GradientRows, v: Named) -> Tensor:
+    """J v (m,), for v by parameter."""
+    with evaluating(rows.model):
+        made: Tensor = jvp(rows.values, (rows.parameters.detached(),), (dict(v),))[1]
+    return made.detach()
+
+
+def transposed(rows: GradientRows, u: Tensor) -> dict[str, Tensor]:
+    """J^T u by parameter, u (m,)."""
+    with evaluating(rows.model):
+        pulled = vjp(rows.values, rows.parameters.detached())
+        (g,) = pulled[1](u.to(pulled[0]))
+    return {name: part.detach() for name, part in g.items()}
+
+
+def gram(rows: GradientRows) -> Tensor:
+    """J J^T (m, m), summed in double precision (single on devices without it), on the CPU.
+
+    Blocks hold two copies of theta at most. Parameters that are small enough are taken together
+    with all rows; a larger one by the factors of its layer; where there are none, by pairs of
+    blocks of rows. Cost: m passes forward and back per group of parameters, one such for all
+    factors, m^2 / 2 c per parameter taken by pairs with c rows to a block; and m^2 d.
+    """
+    m, sizes = len(rows), rows.parameters.sizes
+    room = max(2 * rows.parameters.size, _LEAST)
+    # Half the room for a block, half for the gradients it is put together from.
+    large = {name for name, size in sizes.items() if 2 * m * size > room}
+    G = torch.zeros(m, m, dtype=torch.float64)
+    for names in _groups([name for name in sizes if name not in large], sizes, room // (2 * m)):
+        block = _block(rows, 0, m, names)
+        G += _product(block, block)
+    layers = {name: layer for name, layer in plain_layers(rows).items() if name in large}
+    factors = LayerFactors(rows, layers) if layers else None
+    for name in large:
+        numbers = factors.numbers(name) if factors else None
+        if factors and numbers is not None and numbers <= room:
+            G += factors.gram(name, room)
+        else:
+            _add_pairs(G, rows, name, max(1, room // (3 * sizes[name])))
+    return G
+
+
+def _groups(names: list[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:
+    """Consecutive parameters of at most ``limit`` numbers together."""
+    group: list[str] = []
+    for name in names:
+        if group and sum(sizes[other] for other in group) + sizes[name] > limit:
+            yield group
+            group = []
+        group.append(name)
+    if group:
+        yield group
+
+
+def _block(rows: GradientRows, start: int, stop: int, names: list[str]) -> Tensor:
+    parts = list(rows.block(start, stop, names).values())
+    flat = [part.reshape(stop - start, -1) for part in parts]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+
+
+def _product(A: Tensor, B: Tensor) -> Tensor:
+    """A B^T in double precision."""
+    dtype = wide(A.device)
+    total = torch.zeros(len(A), len(B), dtype=dtype, device=A.device)
+    for a, b in zip(torch.split(A, _PANEL, 1), torch.split(B, _PANEL, 1), strict=True):
+        total += a.to(dtype) @ b.to(dtype).T
+    return total.cpu().double()
+
+
+def _add_pairs(G: Tensor, rows: GradientRows, name: str, step: int) -> None:
+    m = len(rows)
+    for i in range(0, m, step):
+        left = _block(rows, i, min(i + step, m), [name])
+        G[i : i + step, i : i + step] += _product(left, left)
+        for j in range(i + step, m, step):
+            product = _product(left, _block(rows, j, min(j + step, m), [name]))
+            G[i : i + step, j : j + step] += product
+            G[j : j + step, i : i + step] += product.T
