@@ -40,13 +40,13 @@ def transposed(rows: GradientRows, u: Tensor) -> dict[str, Tensor]:
 def gram(rows: GradientRows) -> Tensor:
     """J J^T (m, m), summed in double precision (single on devices without it), on the CPU.
 
-    Blocks hold two copies of theta at most. Parameters that are small enough are taken together
+    Blocks hold one copy of theta at most. Parameters that are small enough are taken together
     with all rows; a larger one by the factors of its layer; where there are none, by pairs of
     blocks of rows. Cost: m passes forward and back per group of parameters, one such for all
     factors, m^2 / 2 c per parameter taken by pairs with c rows to a block; and m^2 d.
     """
     m, sizes = len(rows), rows.parameters.sizes
-    room = max(2 * rows.parameters.size, _LEAST)
+    room = max(rows.parameters.size, _LEAST)
     # Half the room for a block, half for the gradients it is put together from.
     large = {name for name, size in sizes.items() if 2 * m * size > room}
     G = torch.zeros(m, m, dtype=torch.float64)
