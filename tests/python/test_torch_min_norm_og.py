@@ -146,6 +146,42 @@ def test_several_heads(projection):
     assert history.perturbations[0].n_rows == 10
 
 
+class Recurrent(nn.Module):
+    """An operation without forward-mode differentiation."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+def attention():
+    torch.manual_seed(1)
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    return nn.Sequential(nn.Embedding(11, 4), encoder, nn.Flatten(), nn.Linear(24, 2))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "make, x",
+    [
+        (Recurrent, torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(1))),
+        (attention, torch.arange(18).reshape(3, 6) % 11),
+    ],
+    ids=["recurrent", "attention"],
+)
+def test_models_without_forward_mode(make, x):
+    torch.manual_seed(0)
+    model, results = make(), []
+    for projection in ("dense", "matrix_free"):
+        twin = copy.deepcopy(model)
+        perturbed(twin, [(x, torch.tensor([0, 1, 0]))], epochs=2, projection=projection)
+        results.append(theta(twin))
+    torch.testing.assert_close(*results, rtol=0, atol=1e-6)
+
+
 @BOTH
 def test_running_statistics_come_from_descent_alone(projection):
     model = cnn()

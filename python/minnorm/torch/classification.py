@@ -22,7 +22,6 @@ class Taught(Unlearner):
     """Methods that compare with the model as it was: theta*, in eval mode."""
 
     needs_forget = True
-    needs_labels = True
 
     def _begin(self, epochs: int, forget_loader: Iterable[Any] | None) -> None:
         self._teacher = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -97,7 +96,6 @@ class SalUn(Unlearner):
     """
 
     needs_forget = True
-    needs_labels = True
 
     def __init__(
         self, model: nn.Module, lr: float = 1e-3, *, lambda_ga: float = 1.0, **options: Any

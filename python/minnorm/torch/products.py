@@ -23,10 +23,27 @@ _LEAST = 1 << 22
 
 
 def times(rows: GradientRows, v: Named) -> Tensor:
-    """J v (m,), for v by parameter."""
-    with evaluating(rows.model):
-        made: Tensor = jvp(rows.values, (rows.parameters.detached(),), (dict(v),))[1]
-    return made.detach()
+    """J v (m,), for v by parameter.
+
+    Where an operation of the model has no forward mode, the rows are formed and multiplied, a few
+    at a time: m passes instead of one, no more than the Gram matrix takes.
+    """
+    try:
+        with evaluating(rows.model):
+            made: Tensor = jvp(rows.values, (rows.parameters.detached(),), (dict(v),))[1]
+        return made.detach()
+    except NotImplementedError:
+        return _times_by_rows(rows, v)
+
+
+def _times_by_rows(rows: GradientRows, v: Named) -> Tensor:
+    step = max(1, _LEAST // (2 * rows.parameters.size))
+    names, parts = list(rows.parameters.sizes), []
+    for start in range(0, len(rows), step):
+        blocks = rows.block(start, min(start + step, len(rows)), names)
+        products = [block.flatten(1) @ v[name].reshape(-1) for name, block in blocks.items()]
+        parts.append(torch.stack(products).sum(0))
+    return torch.cat(parts)
 
 
 def transposed(rows: GradientRows, u: Tensor) -> dict[str, Tensor]:

@@ -85,7 +85,6 @@ class Projection:
         rows.parameters.assign(theta)
         return Projected(len(rows), report.rank, report.orthogonality)
 
-    @torch.no_grad()
     def _matrix_free(self, rows: GradientRows, strength: float) -> Projected:
         """The same by products, with no more than three copies of theta besides the model.
 
@@ -96,10 +95,8 @@ class Projection:
         """
         theta, m = rows.parameters.detached(), len(rows)
         eps = max(torch.finfo(rows.parameters.dtype).eps, _EPS)
-        size, spectrum = (
-            rows.parameters.norm(),
-            Spectrum(_finite(products.gram(rows), "J"), self.rtol, self.damping, eps),
-        )
+        size = rows.parameters.norm()
+        spectrum = Spectrum(_finite(products.gram(rows), "J"), self.rtol, self.damping, eps)
         left = {name: value.clone() for name, value in theta.items()}
         b, previous = np.zeros(len(spectrum.combine)), math.inf
         seen = _finite(products.times(rows, left), "J theta")
@@ -110,7 +107,7 @@ class Projection:
                 break
             step, previous = spectrum.solve(slope), error
             b += step
-            coefficients = torch.from_numpy(spectrum.combine.T @ step)
+            coefficients = torch.from_numpy(spectrum.combine.T @ step).to(rows.parameters.dtype)
             pulled = products.transposed(rows, coefficients.to(rows.parameters.device))
             for name, value in left.items():
                 value.sub_(pulled.pop(name))

@@ -56,7 +56,6 @@ class Unlearner:
     """
 
     needs_forget: ClassVar[bool] = False
-    needs_labels: ClassVar[bool] = False
 
     def __init__(
         self,
