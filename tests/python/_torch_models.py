@@ -1,7 +1,9 @@
-"""Small torch models of every kind, and their per-sample gradients by plain loops."""
+"""Small torch models of every kind, their data, and their per-sample gradients by plain loops."""
 
 import torch
 from torch import nn
+
+from minnorm.torch import MinNormOG
 
 
 class Tied(nn.Module):
@@ -15,6 +17,17 @@ class Tied(nn.Module):
 
     def forward(self, x):
         return self.decoder(torch.tanh(self.encoder(x)))
+
+
+class Borrowed(nn.Module):
+    """A layer that is called once, and its weight used once more without it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return nn.functional.linear(torch.tanh(self.layer(x)), self.layer.weight)
 
 
 class TwoHeads(nn.Module):
@@ -76,6 +89,22 @@ def images(n, dtype=torch.float32, seed=1):
 
 def points(n, dtype=torch.float32, seed=1):
     return torch.randn(n, 4, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+class Still(torch.optim.SGD):
+    """An optimizer that does not move: what is left is the perturbation."""
+
+    def step(self, closure=None):
+        return None
+
+
+def classes(n, kinds=3, seed=5):
+    return torch.randint(kinds, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+def perturbed(model, loader, epochs=1, **options):
+    options.setdefault("optimizer", Still)
+    return MinNormOG(model, **options).run(loader, epochs)
 
 
 def theta(model):

@@ -11,6 +11,7 @@ torch = pytest.importorskip(
 import minnorm.torch as mt  # noqa: E402
 from _torch_models import (  # noqa: E402
     Attention,
+    Borrowed,
     Tied,
     TwoHeads,
     cnn,
@@ -57,6 +58,7 @@ CASES = {
     ),
     "frozen layer": (frozen, points(7), "each", lambda out: out[0]),
     "tied weights": (Tied, points(7), "each", lambda out: out[0]),
+    "borrowed weight": (Borrowed, points(7), "each", lambda out: out[0]),
     "positions": (Attention, points(7), "each", lambda out: out[0]),
     "two heads": (
         TwoHeads,

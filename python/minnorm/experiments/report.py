@@ -22,7 +22,7 @@ def central(values: Sequence[float]) -> tuple[float, float, float]:
 def _cell(figures: tuple[float, float, float] | None) -> str:
     if figures is None:
         return "-"
-    median, low, high = (f"{value:.3g}" for value in figures)
+    median, low, high = (f"{v:.3g}" if abs(v) < 1000 else f"{v:.0f}" for v in figures)
     return f"{median} ({low}, {high})"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import jvp, vjp
 
 from .layer_factors import LayerFactors, plain_layers
-from .parameters import Named, evaluating, wide
+from .parameters import Named, evaluating, norm, wide
 from .rows import GradientRows
 
 # Columns of a block that are brought to double precision together.
@@ -65,20 +65,48 @@ def gram(rows: GradientRows) -> Tensor:
     m, sizes = len(rows), rows.parameters.sizes
     room = max(rows.parameters.size, _LEAST)
     # Half the room for a block, half for the gradients it is put together from.
-    large = {name for name, size in sizes.items() if 2 * m * size > room}
+    large = [name for name, size in sizes.items() if 2 * m * size > room]
     G = torch.zeros(m, m, dtype=torch.float64)
     for names in _groups([name for name in sizes if name not in large], sizes, room // (2 * m)):
         block = _block(rows, 0, m, names)
         G += _product(block, block)
-    layers = {name: layer for name, layer in plain_layers(rows).items() if name in large}
-    factors = LayerFactors(rows, layers) if layers else None
-    for name in large:
-        numbers = factors.numbers(name) if factors else None
-        if factors and numbers is not None and numbers <= room:
-            G += factors.gram(name, room)
-        else:
-            _add_pairs(G, rows, name, max(1, room // (3 * sizes[name])))
+    by_pairs = large
+    if large:
+        by_factors, factored = _by_factors(rows, large, room)
+        if _agrees(rows, by_factors, factored):
+            G += by_factors
+            by_pairs = [name for name in large if name not in factored]
+    for name in by_pairs:
+        _add_pairs(G, rows, name, max(1, room // (3 * sizes[name])))
     return G
+
+
+def _by_factors(rows: GradientRows, large: list[str], room: int) -> tuple[Tensor, list[str]]:
+    """What large layers with factors contribute, and the names of their weights."""
+    total = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    layers = {name: layer for name, layer in plain_layers(rows).items() if name in large}
+    factors, done = LayerFactors(rows, layers), []
+    for name in layers:
+        numbers = factors.numbers(name)
+        if numbers is not None and numbers <= room:
+            total += factors.gram(name, room)
+            done.append(name)
+    return total, done
+
+
+def _agrees(rows: GradientRows, G: Tensor, names: list[str]) -> bool:
+    """Whether ``u^T G u = ||J^T u||^2`` in the columns of these, for signs u.
+
+    A forward method that also uses a layer's weight without calling the layer has a gradient that
+    no hook sees.
+    """
+    if not names:
+        return True
+    u = 1.0 - 2.0 * torch.randint(2, (len(rows),), generator=torch.Generator().manual_seed(0))
+    pulled = transposed(rows, u.to(rows.parameters.device))
+    square = norm({name: pulled[name] for name in names}) ** 2
+    u = u.double()
+    return abs(float(u @ G @ u) - square) <= 1e-3 * float(G.trace())
 
 
 def _groups(names: list[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:
