@@ -18,3 +18,13 @@ def test_the_error_names_the_extra(tmp_path):
         )
         assert done.returncode != 0
         assert "minnorm[torch]" in done.stderr and "BackendError" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "minnorm", "experiment", "data-poisoning", "--out", "never"],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "minnorm[torch]" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "never").exists()

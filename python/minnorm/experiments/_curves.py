@@ -15,7 +15,7 @@ def draw(
     problem: Problem,
     samples: Data,
     before: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
+    curves: Mapping[str, tuple[float, Sequence[float]]],
     title: str,
     path: str,
 ) -> None:
@@ -26,7 +26,7 @@ def draw(
     before : sequence of float
         The poisoned model at evenly spaced points of the domain.
     curves : mapping
-        Method to its values at the same points.
+        Method to its error and its values at the same points.
     """
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
@@ -34,15 +34,14 @@ def draw(
     figure = Figure(figsize=(4.5 * columns, 2.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     panels = np.ravel(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
-    for axes, (method, curve) in zip(panels, curves.items(), strict=False):
+    for axes, (method, (error, curve)) in zip(panels, curves.items(), strict=False):
         x = np.linspace(-problem.radius, problem.radius, len(curve))
         axes.plot(x, np.sin(x), color="#bbbbbb", linewidth=3, label="sin x")
         axes.plot(x, before, color="#8fb8de", linewidth=1, label="poisoned")
         axes.plot(x, curve, color="#2f5d8a", linewidth=1.5, label="unlearned")
         axes.plot(*(part[:, 0].numpy() for part in samples.retain), "k.", markersize=4)
         axes.plot(*(part[:, 0].numpy() for part in samples.forget), "x", color="#c0392b")
-        error = np.max(np.abs(np.asarray(curve) - np.sin(x)))
-        axes.set_title(f"{method}: {error:.2f}", fontsize=10)
+        axes.set_title(f"{method}: {error:.3g}", fontsize=10)
         axes.set_ylim(-3, 3)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(curves) :]:

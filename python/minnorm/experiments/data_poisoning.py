@@ -220,7 +220,7 @@ def _print(plan: Plan, content: dict[str, Any], directory: Path) -> None:
             problem,
             data(problem, 0),
             shown[0]["before"]["curve"],
-            {r["method"]: r["curve"] for r in shown},
+            {r["method"]: (r["error"], r["curve"]) for r in shown},
             f"Largest error after {epochs} epochs, seed 0",
             str(path),
         )
