@@ -93,16 +93,15 @@ def _add_experiment(commands: Any) -> None:
 def _experiment(options: argparse.Namespace) -> int:
     from .experiments import data_poisoning, settings
 
-    defaults = data_poisoning.SMALL_PLAN if options.small else data_poisoning.Plan()
+    defaults = data_poisoning.SMALL_PLAN if options.small else data_poisoning.PLAN
     names = ("trials", "epochs", "search", "development", "jobs")
     given = {name: getattr(options, name) for name in names}
     plan = dataclasses.replace(
         defaults,
         methods=settings.METHODS if options.methods == ["all"] else tuple(options.methods),
-        paper_settings=options.paper_settings,
         **{name: value for name, value in given.items() if value is not None},
     )
-    data_poisoning.run(plan, options.out)
+    data_poisoning.run(plan, options.out, small=options.small, paper=options.paper_settings)
     return 0
 
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip(
 from minnorm import InputError, cli  # noqa: E402
 from minnorm.experiments import data_poisoning, report, settings, trials  # noqa: E402
 from minnorm.experiments.membership import membership_score  # noqa: E402
-from minnorm.experiments.poisoning import PAPER, Problem, data, error  # noqa: E402
+from minnorm.experiments.poisoning import PAPER, Problem  # noqa: E402
 
 
 def test_minnorm_og_halves_the_error_of_gd(tmp_path, capsys):
@@ -46,12 +46,12 @@ PLAN = dataclasses.replace(
 
 
 def test_every_method_runs_and_a_rerun_computes_nothing(tiny, tmp_path, monkeypatch, capsys):
-    first = data_poisoning.run(PLAN, str(tmp_path))
+    first = data_poisoning.run(PLAN, str(tmp_path), small=True)
     assert len(first["trials"]) == 2 * 2 * len(settings.METHODS)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*s/*")}
-    monkeypatch.setattr(trials, "poisoned", None)
-    monkeypatch.setattr(trials, "measured", None)
-    again = data_poisoning.run(PLAN, str(tmp_path))
+    monkeypatch.setattr(Problem, "trained", None)
+    monkeypatch.setattr(Problem, "measured", None)
+    again = data_poisoning.run(PLAN, str(tmp_path), small=True)
     assert again == json.loads(json.dumps(first), object_pairs_hook=integer_keys)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*s/*")} == files
 
@@ -66,9 +66,11 @@ def integer_keys(pairs):
 
 
 def test_processes_give_the_same(tiny, tmp_path):
-    plan = dataclasses.replace(PLAN, methods=("GD", "NGD"), epochs=(3,), paper_settings=True)
-    one = data_poisoning.run(plan, str(tmp_path / "one"))
-    two = data_poisoning.run(dataclasses.replace(plan, jobs=2), str(tmp_path / "two"))
+    plan = dataclasses.replace(PLAN, methods=("GD", "NGD"), epochs=(3,))
+    one = data_poisoning.run(plan, str(tmp_path / "one"), small=True, paper=True)
+    two = data_poisoning.run(
+        dataclasses.replace(plan, jobs=2), str(tmp_path / "two"), small=True, paper=True
+    )
     assert one["error"] == two["error"] and one["development_seeds"] == []
 
 
@@ -79,19 +81,20 @@ def test_a_directory_is_of_one_problem(tiny, tmp_path):
 
 
 def test_the_data():
-    samples = data(PAPER, 3)
+    samples = PAPER.samples(3)
     x, y = samples.retain
     assert x.shape == (50, 1) and samples.forget[0].shape == (5, 1)
     assert float(x.abs().max()) <= 5 * math.pi and torch.equal(y, torch.sin(x))
     assert torch.equal(samples.forget[1], torch.full((5, 1), 1.5))
-    assert torch.equal(data(PAPER, 3).retain[0], x) and not torch.equal(data(PAPER, 4).retain[0], x)
+    assert torch.equal(PAPER.samples(3).retain[0], x)
+    assert not torch.equal(PAPER.samples(4).retain[0], x)
     assert sum(p.numel() for p in PAPER.model().parameters()) == 91_201
 
     class Shifted(torch.nn.Module):
         def forward(self, x):
             return torch.sin(x) + 0.25
 
-    assert error(PAPER, Shifted()) == pytest.approx(0.25, rel=1e-5)
+    assert PAPER.measured(samples, Shifted())["error"] == pytest.approx(0.25, rel=1e-5)
 
 
 def test_settings_are_the_published_ones_and_fit_the_schedule():

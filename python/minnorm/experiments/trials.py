@@ -1,15 +1,14 @@
-"""Trials of Data Poisoning, each kept in a file: a rerun goes on where the last one stopped."""
+"""Trials of an experiment, each kept in a file: a rerun goes on where the last one stopped."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -17,12 +16,30 @@ from torch import nn
 import minnorm.torch
 
 from ..errors import InputError
-from .membership import membership_score
-from .poisoning import Data, Problem, data, error, grid, poisoned
 from .settings import Settings
 
-# Every tenth point of the grid is enough to draw.
-_EVERY = 10
+
+class Problem(Protocol):
+    """An experiment: samples and models by seed, and what is measured. A frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    score: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+
+    def model(self) -> nn.Module:
+        """An untrained model."""
+
+    def samples(self, seed: int) -> Any:
+        """The samples of a trial."""
+
+    def loaders(self, samples: Any, seed: int) -> tuple[list[Any], list[Any]]:
+        """Batches to retain and to forget."""
+
+    def trained(self, samples: Any, seed: int) -> nn.Module:
+        """The model of all samples, those to forget included."""
+
+    def measured(self, samples: Any, model: nn.Module) -> dict[str, Any]:
+        """Plain values, that of ``score`` and a membership score among them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,18 +84,18 @@ def _write(path: Path, content: Any) -> None:
 
 
 def prepare(directory: Path, problem: Problem, seed: int) -> None:
-    """Train and keep the poisoned model of a seed, unless it is kept already."""
+    """Train and keep the model of a seed, unless it is kept already."""
     path = directory / "models" / f"{seed}.pt"
     if path.exists():
         return
-    model = poisoned(problem, data(problem, seed), seed)
+    model = problem.trained(problem.samples(seed), seed)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     torch.save(model.state_dict(), temporary)
     temporary.replace(path)
 
 
 def model_of(directory: Path, problem: Problem, seed: int) -> nn.Module:
-    """The poisoned model of a seed."""
+    """The model of a seed, before unlearning."""
     model = problem.model()
     model.load_state_dict(torch.load(directory / "models" / f"{seed}.pt", weights_only=True))
     return model
@@ -90,32 +107,22 @@ def run(directory: Path, problem: Problem, trial: Trial) -> dict[str, Any]:
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
-    samples, model = data(problem, trial.seed), model_of(directory, problem, trial.seed)
-    before = copy.deepcopy(model)
+    samples, model = problem.samples(trial.seed), model_of(directory, problem, trial.seed)
+    before = problem.measured(samples, model)
+    retain, forget = problem.loaders(samples, trial.seed)
     method = minnorm.torch.METHODS[trial.method]
     start = time.perf_counter()
     history = method(model, seed=trial.seed, **trial.settings).run(
-        [samples.retain], trial.epochs, forget_loader=[samples.forget]
+        retain, trial.epochs, forget_loader=forget
     )
+    seconds = time.perf_counter() - start
     result = {
         **dataclasses.asdict(trial),
-        **measured(problem, samples, model),
-        "before": measured(problem, samples, before),
-        "seconds": time.perf_counter() - start,
+        **problem.measured(samples, model),
+        "before": before,
+        "seconds": seconds,
         "norm": history.norm[-1],
         "perturbations": [dataclasses.asdict(done) for done in history.perturbations],
     }
     _write(path, result)
     return result
-
-
-@torch.no_grad()
-def measured(problem: Problem, samples: Data, model: nn.Module) -> dict[str, Any]:
-    """Error, membership score, retained loss, and the curve."""
-    losses = {name: (model(x) - y).square() for name, (x, y) in dataclasses.asdict(samples).items()}
-    return {
-        "error": error(problem, model),
-        "membership": membership_score(-losses["forget"], -losses["held_out"]),
-        "retain_loss": float(losses["retain"].mean()),
-        "curve": model(grid(problem)[::_EVERY])[:, 0].tolist(),
-    }
