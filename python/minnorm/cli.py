@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import minnorm
 
@@ -51,7 +53,63 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--backend", choices=NAMES, default="auto", help="implementation to use (default: auto)"
     )
+    _add_experiment(commands)
     return parser
+
+
+def _add_experiment(commands: Any) -> None:
+    experiment = commands.add_parser(
+        "experiment",
+        help="rerun an experiment of the paper (needs minnorm[torch])",
+        description="Rerun an experiment of the paper. What was computed is kept in the directory; "
+        "the same command continues an interrupted run.",
+    )
+    kinds = experiment.add_subparsers(dest="experiment", metavar="EXPERIMENT", required=True)
+    poisoning = kinds.add_parser(
+        "data-poisoning",
+        help="a sine learned with wrong points, which are then forgotten (Table 1)",
+        description="Largest error of the curve after unlearning. Settings are searched on "
+        "development seeds and reported on others.",
+    )
+    poisoning.add_argument("--small", action="store_true", help="a small problem, under a minute")
+    poisoning.add_argument(
+        "--paper-settings", action="store_true", help="use the published settings; no search"
+    )
+    collapse = kinds.add_parser(
+        "collapse",
+        help="digits whose class can be told by colour but for a few, which are then forgotten",
+        description="Accuracy by colour of a classifier that has forgotten the images for which "
+        "colour was not enough. Settings are searched on development seeds and reported on others.",
+    )
+    for kind in (poisoning, collapse):
+        kind.add_argument("--out", metavar="DIR", required=True, help="directory of all results")
+        kind.add_argument("--methods", nargs="+", default=["all"], help="default: all")
+        kind.add_argument("--epochs", type=int, nargs="+", help="numbers of unlearning epochs")
+        kind.add_argument("--trials", type=int, help="reported seeds")
+        kind.add_argument("--search", type=int, help="settings tried per method")
+        kind.add_argument("--development", type=int, help="seeds they are tried on")
+        kind.add_argument("--jobs", type=int, help="processes (default: 1)")
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    from .experiments import collapse, data_poisoning
+
+    plan = collapse.PLAN
+    if options.experiment == "data-poisoning":
+        plan = data_poisoning.SMALL_PLAN if options.small else data_poisoning.PLAN
+    names = ("trials", "search", "development", "jobs")
+    given = {name: getattr(options, name) for name in names}
+    plan = dataclasses.replace(
+        plan,
+        methods=plan.methods if options.methods == ["all"] else tuple(options.methods),
+        epochs=tuple(options.epochs or plan.epochs),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    if options.experiment == "collapse":
+        collapse.run(plan, options.out)
+    else:
+        data_poisoning.run(plan, options.out, small=options.small, paper=options.paper_settings)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help(sys.stderr)
             return 2
+        if options.command == "experiment":
+            return _experiment(options)
         from . import demo
 
         return 0 if demo.run(options.seed, options.backend, options.plot) else 1
