@@ -28,11 +28,12 @@ Vector<double> scaled_gram(const JacobianBlocks<S>& J, const ConstRowMatrixRef<T
     if (V) products = Matrix<double>::Zero(m, V->rows());
     J.for_each_panel(all, before,
                      [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next) {
-                       add_gram(panel, G, next);
-                       if (!V) return;
-                       x = V->middleCols(from, panel.cols()).template cast<double>();
-                       x.array().colwise() *= vector_scale.array();
-                       add_tall_product(panel, x, products);
+                       x.resize(V ? V->rows() : 0, panel.cols());
+                       if (V) {
+                         x = V->middleCols(from, panel.cols()).template cast<double>();
+                         x.array().colwise() *= vector_scale.array();
+                       }
+                       add_gram(panel, G, x, products, next);
                      });
   };
   pass();

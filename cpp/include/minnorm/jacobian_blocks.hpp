@@ -109,7 +109,7 @@ class JacobianBlocks {
   // Wide enough that a row is read in runs of kilobytes, narrow enough that the
   // panel stays in the second-level cache.
   static Index panel_columns(Index rows) {
-    return std::clamp<Index>((Index(1) << 14) / std::max<Index>(rows, 1), 256, 1024) & ~Index(63);
+    return std::clamp<Index>((Index(1) << 15) / std::max<Index>(rows, 1), 256, 512) & ~Index(63);
   }
 
   // f(panel, first) or f(panel, first, upcoming): panel (rows.size(), w), double, holds

@@ -55,9 +55,8 @@ void stream_rows(const float* const* rows, Index m, Index w, const double* a, co
       for (Index line = 0; line < run; line += 16) prefetch(row + 2 * run + line);
       if (!a) continue;
       const double weight = a[i];
-      unrolled<groups>([&](auto g) {
-        y[g()] -= weight * Row(row + g() * product_width).template cast<double>();
-      });
+      for (int g = 0; g < groups; ++g)
+        y[g] -= weight * Row(row + g * product_width).template cast<double>();
     }
     if (out) {
       store_rounded(y[0].data(), run, back, out + k);
@@ -74,8 +73,8 @@ void stream_rows(const float* const* rows, Index m, Index w, const double* a, co
     for (Index i = 0; i < m; ++i) {
       const float* row = rows[i] + k;
       Lanes sum = sums.products.col(i).array();
-      unrolled<groups>(
-          [&](auto g) { sum += y[g()] * Row(row + g() * product_width).template cast<double>(); });
+      for (int g = 0; g < groups; ++g)
+        sum += y[g] * Row(row + g * product_width).template cast<double>();
       sums.products.col(i) = sum;
     }
   }

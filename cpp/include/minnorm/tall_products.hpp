@@ -10,6 +10,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <type_traits>
 
 #include "types.hpp"
 
@@ -69,39 +70,48 @@ void product_strip(const ConstRowMatrixRef<double>& A, const double* b, Index b_
     product_tile<1, C>(A.data() + i * stride, stride, b, b_stride, w, g + i, g_stride, next);
 }
 
-// G (m, n) += A B^T; with `lower` only the part on and below the diagonal is needed
-// (what lies above it is left undefined).
-template <class Next>
-void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
-                      MatrixRef<double> G, bool lower, Next& next) {
-  const Index n = B.rows(), b_stride = B.outerStride(), g_stride = G.outerStride();
-  Index j = 0;
-  for (; j + tile_columns <= n; j += tile_columns)
-    product_strip<tile_columns>(A, B.data() + j * b_stride, b_stride, lower ? j : 0,
-                                G.data() + j * g_stride, g_stride, next);
-  for (; j < n; ++j)
-    product_strip<1>(A, B.data() + j * b_stride, b_stride, lower ? j : 0, G.data() + j * g_stride,
-                     g_stride, next);
-}
-
+// G (m, n) += A B^T.
 inline void add_tall_product(const ConstRowMatrixRef<double>& A, const ConstRowMatrixRef<double>& B,
                              MatrixRef<double> G) {
   const NothingNext nothing;
-  add_tall_product(A, B, std::move(G), false, nothing);
+  const Index n = B.rows(), b_stride = B.outerStride(), g_stride = G.outerStride();
+  Index j = 0;
+  for (; j + tile_columns <= n; j += tile_columns)
+    product_strip<tile_columns>(A, B.data() + j * b_stride, b_stride, 0, G.data() + j * g_stride,
+                                g_stride, nothing);
+  for (; j < n; ++j)
+    product_strip<1>(A, B.data() + j * b_stride, b_stride, 0, G.data() + j * g_stride, g_stride,
+                     nothing);
 }
 
-// G (m, m) += panel panel^T, lower triangle.
+// G (m, m) += panel panel^T, lower triangle. C (m, k) += panel X^T on the way, strip by
+// strip while it is in first-level cache; X may have no rows.
 template <class Next>
-void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G, Next& next) {
-  // Tiles read the panel once per strip: fast while it stays in cache.
-  if (panel.size() <= (Index(1) << 17))
-    add_tall_product(panel, panel, G, true, next);
-  else
+void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G,
+              const ConstRowMatrixRef<double>& X, Matrix<double>& C, Next& next) {
+  // Tiles read the panel once per strip: fast while it stays in second-level cache.
+  if (panel.size() > (Index(1) << 17)) {
     G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+    if (X.rows() > 0) add_tall_product(panel, X, C);
+    return;
+  }
+  const Index m = panel.rows(), w = panel.cols(), stride = panel.outerStride();
+  const auto strip = [&](Index j, auto columns) {
+    const double* b = panel.data() + j * stride;
+    product_strip<columns()>(panel, b, stride, j, G.data() + j * m, m, next);
+    for (Index k = 0; k < X.rows(); ++k)
+      product_tile<1, columns()>(X.data() + k * X.outerStride(), 0, b, stride, w, &C(j, k), 1,
+                                 next);
+  };
+  Index j = 0;
+  for (; j + tile_columns <= m; j += tile_columns)
+    strip(j, std::integral_constant<int, tile_columns>{});
+  for (; j < m; ++j) strip(j, std::integral_constant<int, 1>{});
 }
 inline void add_gram(const ConstRowMatrixRef<double>& panel, Matrix<double>& G) {
   const NothingNext nothing;
-  add_gram(panel, G, nothing);
+  Matrix<double> none;
+  add_gram(panel, G, panel.topRows(0), none, nothing);
 }
 
 }  // namespace minnorm::detail
