@@ -28,11 +28,7 @@ Vector<double> scaled_gram(const JacobianBlocks<S>& J, const ConstRowMatrixRef<T
     if (V) products = Matrix<double>::Zero(m, V->rows());
     J.for_each_panel(all, before,
                      [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next) {
-                       x.resize(V ? V->rows() : 0, panel.cols());
-                       if (V) {
-                         x = V->middleCols(from, panel.cols()).template cast<double>();
-                         x.array().colwise() *= vector_scale.array();
-                       }
+                       if (V) load_scaled_columns<T>(*V, from, panel.cols(), vector_scale, x);
                        add_gram(panel, G, x, products, next);
                      });
   };

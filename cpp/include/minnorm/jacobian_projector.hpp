@@ -210,7 +210,10 @@ class JacobianProjector {
     if (V.cols() != cols)
       throw ShapeError("vector: number of entries, one per column of J: " +
                        detail::got(cols, V.cols()));
-    if (!V.allFinite()) throw InputError("vector: expected finite values, got NaN or infinity");
+    // 0 times a number is 0, times anything else NaN; unlike allFinite it is vectorised.
+    for (Index k = 0; k < V.rows(); ++k)
+      if (!((V.row(k).array() * T(0)).sum() == T(0)))
+        throw InputError("vector: expected finite values, got NaN or infinity");
   }
 
   void renew(bool factored) {

@@ -25,6 +25,15 @@ Vector<double> scales_of(ConstRowMatrixRef<T> V) {
     scale(k) = power_of_two_scale(static_cast<double>(V.row(k).cwiseAbs().maxCoeff()));
   return scale;
 }
+// x (k, w) = the columns [from, from + w) of V in double, row k times scale(k).
+template <class T>
+void load_scaled_columns(const ConstRowMatrixRef<T>& V, Index from, Index w,
+                         const Vector<double>& scale, RowMatrix<double>& x) {
+  x.resize(V.rows(), w);
+  for (Index k = 0; k < V.rows(); ++k)
+    x.row(k) = V.row(k).segment(from, w).template cast<double>() * scale(k);
+}
+
 // J X^T in twice the working precision where asked for, else in double.
 struct SummedProducts {
   Matrix<double> sum, error;
@@ -88,8 +97,7 @@ Matrix<double> products_with(const JacobianBlocks<R>& rows, const Indices& chose
   }
   RowMatrix<double> x;
   rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
-    x = V.middleCols(from, panel.cols()).template cast<double>();
-    x.array().colwise() *= scale.array();
+    load_scaled_columns<T>(V, from, panel.cols(), scale, x);
     add_tall_product(panel, x, c);
   });
   return c;
@@ -131,19 +139,16 @@ struct Removal {
     const RowMatrix<double> coefficients = a.transpose();
     rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
       const Index w = panel.cols();
-      x = source.middleCols(from, w).template cast<double>();
-      x.array().colwise() *= scale.array();
+      load_scaled_columns<T>(source, from, w, scale, x);
       if (first || subtract) {
         if (subtract) subtract_rows(panel, coefficients, products.compensated, x);
         // What is measured is what is stored.
         auto stored = out.middleCols(from, w);
         for (Index i = 0; i < k; ++i) stored.row(i) = (x.row(i) / scale(i)).template cast<T>();
-        x = stored.template cast<double>();
-        x.array().colwise() *= scale.array();
+        load_scaled_columns<T>(out, from, w, scale, x);
       }
       products.add(panel, x);
-      before = V.middleCols(from, w).template cast<double>();
-      before.array().colwise() *= scale.array();
+      load_scaled_columns<T>(V, from, w, scale, before);
       length += before.rowwise().squaredNorm();
       removed += (before - x).rowwise().squaredNorm();
     });
