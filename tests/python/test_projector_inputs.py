@@ -236,3 +236,14 @@ def test_a_strength_that_is_no_number(backend):
     for strength in (np.nan, np.inf, "all", None):
         with pytest.raises(InputError, match="strength"):
             projector.apply(np.ones(5), strength)
+
+
+@pytest.mark.parametrize("k", [1, 4, 5, 9])
+@pytest.mark.parametrize("p", [40, 64, 100, 5000])
+def test_what_is_measured_is_what_is_stored(backend, k, p):
+    """Rounding the result to single precision is the largest part of |J P v|, and is in it."""
+    J = generator(60, k, p).standard_normal((10, p)).astype(np.float32)
+    V = generator(61, k, p).standard_normal((k, p)).astype(np.float32)
+    projected, report = project_out(J, V, return_report=True, backend=backend)
+    measured = max(orthogonality(J, out, v) for out, v in zip(projected, V, strict=True))
+    assert report.orthogonality == pytest.approx(measured, rel=2e-2, abs=1e-17)
