@@ -34,6 +34,14 @@ inline double product_error(double x, double y, double p) {
 }
 #endif
 
+// sum += x; returns what rounding took away (TwoSum, Knuth).
+inline double add_exactly(double x, double& sum) {
+  const double total = sum + x, z = total - sum;
+  const double rounding = (sum - (total - z)) + (x - z);
+  sum = total;
+  return rounding;
+}
+
 // (sum, error) += x . y, over w entries, in `lanes` independent sums.
 inline void compensated_dot(const double* x, const double* y, Index w, double& sum, double& error) {
   constexpr int lanes = 16;
@@ -49,11 +57,7 @@ inline void compensated_dot(const double* x, const double* y, Index w, double& s
   for (; k + lanes <= w; k += lanes)
     for (int l = 0; l < lanes; ++l) add(l, k + l);
   for (; k < w; ++k) add(0, k);
-  for (int l = 0; l < lanes; ++l) {
-    const double total = sum + s[l], z = total - sum;
-    error += e[l] + ((sum - (total - z)) + (s[l] - z));
-    sum = total;
-  }
+  for (int l = 0; l < lanes; ++l) error += e[l] + add_exactly(s[l], sum);
 }
 
 // y (w) -= a^T X for X (m, w), row-major; each entry rounded once, at the end.

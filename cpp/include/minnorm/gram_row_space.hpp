@@ -14,6 +14,17 @@
 
 namespace minnorm::detail {
 
+// Sums over panels: of panel panel^T, and of the products of a panel with vectors.
+struct GramSums {
+  Matrix<double> G, products;
+
+  GramSums& operator+=(const GramSums& other) {
+    G += other.G;
+    products += other.products;
+    return *this;
+  }
+};
+
 // G = T J J^T T (lower triangle) and T J (V S)^T; returns T. No V: no products.
 template <class S, class T>
 Vector<double> scaled_gram(const JacobianBlocks<S>& J, const ConstRowMatrixRef<T>* V,
@@ -22,15 +33,17 @@ Vector<double> scaled_gram(const JacobianBlocks<S>& J, const ConstRowMatrixRef<T
   const Indices all = all_indices(m);
   const Vector<double> vector_scale = V ? scales_of<T>(*V) : Vector<double>();
   Vector<double> before;
-  RowMatrix<double> x;
   const auto pass = [&] {
-    G = Matrix<double>::Zero(m, m);
-    if (V) products = Matrix<double>::Zero(m, V->rows());
-    J.for_each_panel(all, before,
-                     [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next) {
-                       if (V) load_scaled_columns<T>(*V, from, panel.cols(), vector_scale, x);
-                       add_gram(panel, G, x, products, next);
-                     });
+    GramSums sums{Matrix<double>::Zero(m, m), Matrix<double>::Zero(m, V ? V->rows() : 0)};
+    J.sum_over_panels(
+        all, before, sums,
+        [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next, GramSums& own) {
+          RowMatrix<double> x;
+          if (V) load_scaled_columns<T>(*V, from, panel.cols(), vector_scale, x);
+          add_gram(panel, own.G, x, own.products, next);
+        });
+    G.swap(sums.G);
+    if (V) products.swap(sums.products);
   };
   pass();
   before = rescue_scales(J, G.diagonal());
@@ -112,9 +125,9 @@ std::optional<RowSpace<double>> appended_by_gram(const RowSpace<double>& held,
   for (Index k = 0; k < r; ++k) t(k) = held.scale()(chosen[static_cast<std::size_t>(k)]);
   for (Index i = 0; i < c; ++i) chosen.push_back(m + i);
   Matrix<double> G = Matrix<double>::Zero(c, r + c);
-  all.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index) {
-    add_tall_product(panel.bottomRows(c), panel, G);
-  });
+  all.sum_over_panels(chosen, t, G,
+                      [&](const ConstRowMatrixRef<double>& panel, Index, Upcoming&,
+                          Matrix<double>& own) { add_tall_product(panel.bottomRows(c), panel, own); });
   const Vector<double> diagonal = G.rightCols(c).diagonal();
   // Zeros, overflow and NaN: a fresh factor deals with them, or says why not.
   if (!(diagonal.array() > 1e-250).all() || !(diagonal.array() < 1e250).all()) return {};

@@ -3,7 +3,8 @@
 //
 // Invariant: J is only read and never copied as a whole; every column block holds
 // the same m rows in the same order. Work goes by panels of columns, converted to
-// double in a buffer that stays in cache.
+// double in a buffer that stays in cache. Sums over the columns are shared out between
+// threads by contiguous ranges of columns, and added in the order of the ranges.
 // Shapes: panel (rows, w), w <= panel_columns(rows). Cost of a pass: one read.
 // Throws ShapeError where blocks do not fit each other, before anything changes.
 #pragma once
@@ -16,6 +17,7 @@
 #include "errors.hpp"
 #include "rows.hpp"
 #include "tall_products.hpp"
+#include "threads.hpp"
 
 namespace minnorm {
 
@@ -46,7 +48,8 @@ class JacobianBlocks {
  public:
   using Block = typename Rows<S>::Block;
   // Called in a pass after the columns [first, last) have been read, about every
-  // release_bytes; a reader of mapped files gives the pages back there.
+  // release_bytes; a reader of mapped files gives the pages back there. Threads of one
+  // pass may call it at the same time, each for columns of its own.
   using Release = std::function<void(Index first, Index last)>;
   static constexpr Index release_bytes = Index(1) << 26;
 
@@ -116,63 +119,40 @@ class JacobianBlocks {
   // the columns from `first` on of the chosen rows, row k times scale(k) (empty: as it is).
   template <class F>
   void for_each_panel(const Indices& rows, const Vector<double>& scale, Index width, F f) const {
-    const Index m = static_cast<Index>(rows.size());
-    // The rows of the buffer must not lie a power of two apart: they would share
-    // the sets of the first-level cache.
-    RowMatrix<double> buffer(m, width + 8);
-    Upcoming upcoming;
-    upcoming.rows_.resize(static_cast<std::size_t>(m));
-    Index released = 0;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const Rows<S>& column = columns_[c];
-      for (Index from = 0; from < column.cols(); from += width) {
-        const Index w = std::min(width, column.cols() - from);
-        for (Index k = 0; k < m; ++k) {
-          const S* entries = column.row(rows[static_cast<std::size_t>(k)]) + from;
-          auto line = buffer.row(k).head(w);
-          line = Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(entries, w)
-                     .template cast<double>();
-          if (scale.size() > 0 && scale(k) != 1) line *= scale(k);
-        }
-        const ConstRowMatrixRef<double> panel(buffer.leftCols(w));
-        if constexpr (std::is_invocable_v<F, decltype(panel), Index, Upcoming&>) {
-          const Index left = std::min(width, column.cols() - from - w);
-          upcoming.row_ = left > 0 ? 0 : upcoming.rows_.size();
-          upcoming.at_ = 0;
-          upcoming.bytes_ = left * static_cast<Index>(sizeof(S));
-          for (std::size_t k = 0; k < rows.size(); ++k)
-            upcoming.rows_[k] = reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
-          f(panel, first_[c] + from, upcoming);
-        } else {
-          f(panel, first_[c] + from);
-        }
-        released = release_after(released, first_[c] + from + w, m);
-      }
-    }
-    if (release_ && released < cols_) release_(released, cols_);
+    panels_of({0, cols_}, release_bytes, rows, scale, width, std::move(f));
   }
   template <class F>
   void for_each_panel(const Indices& rows, const Vector<double>& scale, F f) const {
-    for_each_panel(rows, scale, panel_columns(static_cast<Index>(rows.size())), f);
+    for_each_panel(rows, scale, panel_columns(static_cast<Index>(rows.size())), std::move(f));
   }
 
-  // f(rows, w, first): the addresses of w columns of the chosen rows, from `first` on, for
-  // a pass that reads them in place.
-  template <class F>
-  void for_each_run(const Indices& rows, F f) const {
-    constexpr Index width = 4096;
-    std::vector<const S*> addresses(rows.size());
-    Index released = 0;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const Rows<S>& column = columns_[c];
-      for (Index from = 0; from < column.cols(); from += width) {
-        const Index w = std::min(width, column.cols() - from);
-        for (std::size_t k = 0; k < rows.size(); ++k) addresses[k] = column.row(rows[k]) + from;
-        f(addresses.data(), w, first_[c] + from);
-        released = release_after(released, first_[c] + from + w, static_cast<Index>(rows.size()));
-      }
-    }
-    if (release_ && released < cols_) release_(released, cols_);
+  // f(panel, first, upcoming, sums): what the panels add to `sums`, which are zero before.
+  // A thread adds to a copy of its own, and copies are added by `sums += copy`.
+  template <class Sums, class F>
+  void sum_over_panels(const Indices& rows, const Vector<double>& scale, Sums& sums, F f) const {
+    const Index m = static_cast<Index>(rows.size());
+    sum_over_ranges(m * (m + 8), sums, [&](detail::Range range, Index limit, Sums& own) {
+      panels_of(range, limit, rows, scale, panel_columns(m),
+                [&](const ConstRowMatrixRef<double>& panel, Index first, Upcoming& next) {
+                  f(panel, first, next, own);
+                });
+    });
+  }
+
+  // f(addresses, w, first, sums): the addresses of w columns of the chosen rows, from
+  // `first` on, for a pass that reads them in place.
+  template <class Sums, class F>
+  void sum_over_runs(const Indices& rows, Sums& sums, F f) const {
+    const Index m = static_cast<Index>(rows.size());
+    sum_over_ranges(8 * m, sums, [&](detail::Range range, Index limit, Sums& own) {
+      std::vector<const S*> addresses(rows.size());
+      pieces_of(range, limit, 4096, m,
+                [&](const Rows<S>& column, Index from, Index w, Index, Index first) {
+                  for (std::size_t k = 0; k < rows.size(); ++k)
+                    addresses[k] = column.row(rows[k]) + from;
+                  f(addresses.data(), w, first, own);
+                });
+    });
   }
 
   // Largest absolute entry of row i; NaN or infinity if it holds one.
@@ -187,9 +167,71 @@ class JacobianBlocks {
   }
 
  private:
+  // g(range, release limit, sums) for as many ranges of columns as there are threads.
+  template <class Sums, class G>
+  void sum_over_ranges(Index flops_a_column, Sums& sums, G g) const {
+    const Index parts =
+        detail::thread_count(static_cast<double>(flops_a_column) * static_cast<double>(cols_));
+    std::vector<Sums> others(static_cast<std::size_t>(parts - 1), sums);
+    detail::for_each_task(parts, parts, [&](Index i) {
+      g(detail::part_of(cols_, i, parts, 4096), release_bytes / parts,
+        i == 0 ? sums : others[static_cast<std::size_t>(i - 1)]);
+    });
+    for (const Sums& own : others) sums += own;
+  }
+
+  // g(column block, from, w, left, first): the pieces of a range of columns in order, at
+  // most `width` columns each; `left` of the block's columns in the range come behind.
+  template <class G>
+  void pieces_of(detail::Range range, Index limit, Index width, Index m, G g) const {
+    Index released = range.first;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const Index end = std::min(columns_[c].cols(), range.last - first_[c]);
+      for (Index from = std::max<Index>(0, range.first - first_[c]); from < end; from += width) {
+        const Index w = std::min(width, end - from), first = first_[c] + from;
+        g(columns_[c], from, w, end - from - w, first);
+        released = release_after(released, first + w, m, limit);
+      }
+    }
+    if (release_ && released < range.last) release_(released, range.last);
+  }
+
+  template <class F>
+  void panels_of(detail::Range range, Index limit, const Indices& rows, const Vector<double>& scale,
+                 Index width, F f) const {
+    const Index m = static_cast<Index>(rows.size());
+    // The rows of the buffer must not lie a power of two apart: they would share
+    // the sets of the first-level cache.
+    RowMatrix<double> buffer(m, width + 8);
+    Upcoming upcoming;
+    upcoming.rows_.resize(static_cast<std::size_t>(m));
+    pieces_of(range, limit, width, m,
+              [&](const Rows<S>& column, Index from, Index w, Index left, Index first) {
+                for (Index k = 0; k < m; ++k) {
+                  const S* entries = column.row(rows[static_cast<std::size_t>(k)]) + from;
+                  auto line = buffer.row(k).head(w);
+                  line = Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(entries, w)
+                             .template cast<double>();
+                  if (scale.size() > 0 && scale(k) != 1) line *= scale(k);
+                }
+                const ConstRowMatrixRef<double> panel(buffer.leftCols(w));
+                if constexpr (std::is_invocable_v<F, decltype(panel), Index, Upcoming&>) {
+                  left = std::min(width, left);
+                  upcoming.row_ = left > 0 ? 0 : upcoming.rows_.size();
+                  upcoming.at_ = 0;
+                  upcoming.bytes_ = left * static_cast<Index>(sizeof(S));
+                  for (std::size_t k = 0; k < rows.size(); ++k)
+                    upcoming.rows_[k] = reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
+                  f(panel, first, upcoming);
+                } else {
+                  f(panel, first);
+                }
+              });
+  }
+
   // Gives [released, end) back once it is large enough; the new end of what was given.
-  Index release_after(Index released, Index end, Index rows) const {
-    if (!release_ || (end - released) * rows * static_cast<Index>(sizeof(S)) < release_bytes)
+  Index release_after(Index released, Index end, Index rows, Index limit) const {
+    if (!release_ || (end - released) * rows * static_cast<Index>(sizeof(S)) < limit)
       return released;
     release_(released, end);
     return end;

@@ -6,7 +6,7 @@
 //   matern52    (1 + a + a^2 / 3) exp(-a), a = sqrt(10 gamma) |x - z|
 // so that gamma = 1 / (2 length^2) is one length scale for the last four but
 // laplacian. Inner products and distances come from GEMM on blocks centred on the
-// block's mean; pairs so close that |x|^2 + |z|^2 - 2 x.z has cancelled are
+// block's mean, several blocks at once where there are threads; pairs so close that |x|^2 + |z|^2 - 2 x.z has cancelled are
 // evaluated again from x - z, so that k(x, x) is exact and duplicates agree.
 // Shapes: A (n, p), B (m, p) -> K (n, m). Cost 2 n m p flops, no copy of A or B
 // beyond two blocks. Throws InputError.
@@ -17,7 +17,7 @@
 #include <string>
 
 #include "errors.hpp"
-#include "types.hpp"
+#include "threads.hpp"
 
 namespace minnorm {
 
@@ -56,6 +56,11 @@ inline void require_valid(const Kernel& kernel) {
 namespace detail {
 
 inline constexpr Index kernel_block = 256;
+
+// A pair takes 2 p flops for its product and some tens for its function.
+inline double evaluation_flops(Index pairs, Index p) {
+  return static_cast<double>(pairs) * (2 * static_cast<double>(p) + 30);
+}
 
 template <class S>
 void power(MatrixRef<S> K, double degree) {
@@ -133,29 +138,32 @@ void evaluate(const Kernel& kernel, ConstRowMatrixRef<S> A, ConstRowMatrixRef<S>
   if (A.cols() != B.cols())
     throw ShapeError("X: number of features: " + detail::got(B.cols(), A.cols()));
   const Index step = detail::kernel_block;
-  for (Index j = 0; j < B.rows(); j += step) {
-    const Index w = std::min(step, B.rows() - j);
-    for (Index i = 0; i < A.rows(); i += step) {
-      const Index h = std::min(step, A.rows() - i);
-      detail::evaluate_block<S>(kernel, A.middleRows(i, h), B.middleRows(j, w),
-                                K.block(i, j, h, w));
-    }
-  }
+  const Index down = (A.rows() + step - 1) / step, across = (B.rows() + step - 1) / step;
+  const Index threads = detail::thread_count(detail::evaluation_flops(K.size(), A.cols()));
+  detail::for_each_task(down * across, threads, [&](Index task) {
+    const Index i = task % down * step, j = task / down * step;
+    const Index h = std::min(step, A.rows() - i), w = std::min(step, B.rows() - j);
+    detail::evaluate_block<S>(kernel, A.middleRows(i, h), B.middleRows(j, w), K.block(i, j, h, w));
+  });
 }
 
 // K(i, j) = k(A_i, A_j), exactly symmetric.
 template <class S>
 void evaluate_symmetric(const Kernel& kernel, ConstRowMatrixRef<S> A, MatrixRef<S> K) {
-  const Index step = detail::kernel_block;
-  for (Index j = 0; j < A.rows(); j += step) {
-    const Index w = std::min(step, A.rows() - j);
-    for (Index i = j; i < A.rows(); i += step) {
-      const Index h = std::min(step, A.rows() - i);
+  const Index n = A.rows(), step = detail::kernel_block;
+  const Index threads = detail::thread_count(detail::evaluation_flops(n * n / 2, A.cols()));
+  // Columns of blocks, the longest first: they even out the triangle.
+  detail::for_each_task((n + step - 1) / step, threads, [&](Index column) {
+    const Index j = column * step, w = std::min(step, n - j);
+    for (Index i = j; i < n; i += step) {
+      const Index h = std::min(step, n - i);
       detail::evaluate_block<S>(kernel, A.middleRows(i, h), A.middleRows(j, w),
                                 K.block(i, j, h, w));
+      if (i > j) K.block(j, i, w, h) = K.block(i, j, h, w).transpose();
     }
-  }
-  K.template triangularView<Eigen::StrictlyUpper>() = K.transpose();
+    auto own = K.block(j, j, w, w);
+    own.template triangularView<Eigen::StrictlyUpper>() = own.transpose();
+  });
 }
 
 }  // namespace minnorm

@@ -4,6 +4,7 @@
 // Invariant: what is measured is what is stored, rounded to the type of the vectors.
 // Both sums are compensated where rows or vectors are double: their rounding would be
 // amplified by the condition number of the rows.
+// Threads share the columns; each has sums of its own (jacobian_blocks.hpp).
 // Shapes: rows (m, p), V and out (k, p), a (m, k), products (m, k). One read of the
 // rows, 4 m p k flops; for up to streamed_vectors vectors of floats, one read each.
 #pragma once
@@ -51,6 +52,26 @@ struct SummedProducts {
                         error(i, k));
   }
   Matrix<double> value() const { return sum + error; }
+  SummedProducts& operator+=(const SummedProducts& other) {
+    for (Index k = 0; k < sum.cols(); ++k)
+      for (Index i = 0; i < sum.rows(); ++i)
+        error(i, k) += other.error(i, k) + add_exactly(other.sum(i, k), sum(i, k));
+    return *this;
+  }
+};
+
+// What a pass by panels sums over the columns, and where it keeps a panel of vectors.
+struct PassSums {
+  SummedProducts products;
+  Vector<double> removed, length;  // squares
+  RowMatrix<double> x, before;
+
+  PassSums& operator+=(const PassSums& other) {
+    products += other.products;
+    removed += other.removed;
+    length += other.length;
+    return *this;
+  }
 };
 
 // x (k, w) -= a (k, m) panel (m, w). The coefficients grow like kappa and cancel:
@@ -87,19 +108,23 @@ Matrix<double> products_with(const JacobianBlocks<R>& rows, const Indices& chose
       for (Index k = 0; k < V.rows(); ++k) {
         StreamedSums sums(c.rows());
         const T* v = V.data() + k * V.outerStride();
-        rows.for_each_run(chosen, [&](const float* const* X, Index w, Index from) {
-          stream_rows<T>(X, c.rows(), w, nullptr, v + from, v + from, nullptr, scale(k), sums);
-        });
+        rows.sum_over_runs(
+            chosen, sums,
+            [&](const float* const* X, Index w, Index from, StreamedSums& own) {
+              stream_rows<T>(X, c.rows(), w, nullptr, v + from, v + from, nullptr, scale(k), own);
+            });
         c.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
       }
       return c;
     }
   }
-  RowMatrix<double> x;
-  rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
-    load_scaled_columns<T>(V, from, panel.cols(), scale, x);
-    add_tall_product(panel, x, c);
-  });
+  rows.sum_over_panels(
+      chosen, t, c,
+      [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming&, Matrix<double>& own) {
+        RowMatrix<double> x;
+        load_scaled_columns<T>(V, from, panel.cols(), scale, x);
+        add_tall_product(panel, x, own);
+      });
   return c;
 }
 
@@ -127,31 +152,38 @@ struct Removal {
     if (first) out.resize(k, V.cols());
     const ConstRowMatrixRef<T> source = first ? V : ConstRowMatrixRef<T>(out);
     products.reset(static_cast<Index>(chosen.size()), k);
-    removed = length = Vector<double>::Zero(k);
     if constexpr (std::is_same_v<R, float>) {
       if (!products.compensated && k <= streamed_vectors) {
+        removed = length = Vector<double>::Zero(k);
         stream(rows, chosen, t, a, source.data(), source.outerStride());
         finish_pass();
         return;
       }
     }
-    RowMatrix<double> x, before;
+    const Vector<double> none = Vector<double>::Zero(k);
+    PassSums sums{std::move(products), none, none, {}, {}};
     const RowMatrix<double> coefficients = a.transpose();
-    rows.for_each_panel(chosen, t, [&](const ConstRowMatrixRef<double>& panel, Index from) {
+    const auto pass = [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming&,
+                          PassSums& own) {
       const Index w = panel.cols();
+      RowMatrix<double>& x = own.x;
       load_scaled_columns<T>(source, from, w, scale, x);
       if (first || subtract) {
-        if (subtract) subtract_rows(panel, coefficients, products.compensated, x);
+        if (subtract) subtract_rows(panel, coefficients, own.products.compensated, x);
         // What is measured is what is stored.
         auto stored = out.middleCols(from, w);
         for (Index i = 0; i < k; ++i) stored.row(i) = (x.row(i) / scale(i)).template cast<T>();
         load_scaled_columns<T>(out, from, w, scale, x);
       }
-      products.add(panel, x);
-      load_scaled_columns<T>(V, from, w, scale, before);
-      length += before.rowwise().squaredNorm();
-      removed += (before - x).rowwise().squaredNorm();
-    });
+      own.products.add(panel, x);
+      load_scaled_columns<T>(V, from, w, scale, own.before);
+      own.length += own.before.rowwise().squaredNorm();
+      own.removed += (own.before - x).rowwise().squaredNorm();
+    };
+    rows.sum_over_panels(chosen, t, sums, pass);
+    products = std::move(sums.products);
+    removed = std::move(sums.removed);
+    length = std::move(sums.length);
     finish_pass();
   }
   void finish_pass() {
@@ -169,11 +201,12 @@ struct Removal {
       Vector<double> weights;
       if (a.size() > 0) weights = a.col(k).cwiseProduct(t);
       StreamedSums sums(m);
-      rows.for_each_run(chosen, [&](const float* const* X, Index w, Index from) {
-        stream_rows<T>(X, m, w, a.size() > 0 ? weights.data() : nullptr,
-                       V.data() + k * V.outerStride() + from, source + k * source_stride + from,
-                       &out(k, from), scale(k), sums);
-      });
+      rows.sum_over_runs(
+          chosen, sums, [&](const float* const* X, Index w, Index from, StreamedSums& own) {
+            stream_rows<T>(X, m, w, a.size() > 0 ? weights.data() : nullptr,
+                           V.data() + k * V.outerStride() + from,
+                           source + k * source_stride + from, &out(k, from), scale(k), own);
+          });
       products.sum.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
       removed(k) = sums.removed;
       length(k) = sums.length;

@@ -4,7 +4,8 @@
 //
 // X enters scaled by a power of two, exactly; with `offset` s > 0 a constant
 // column s is appended (the bordered system of dual_system.hpp).
-// Threads: none. No function copies X; a panel is (n, panel_width).
+// Threads share the rows of a panel and the strips of a Gram matrix: the same sums,
+// whatever their number. No function copies X; a panel is (n, panel_width).
 // Results do not overlap X. The fused pass takes its memory from a workspace. Throws
 // nothing but std::bad_alloc.
 #pragma once
@@ -12,6 +13,7 @@
 #include <Eigen/Core>
 #include <cmath>
 
+#include "cholesky.hpp"
 #include "rows.hpp"
 
 namespace minnorm {
@@ -36,13 +38,19 @@ void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& ho
   const Index from_rows = std::min(width, p - first);
   panel.resize(m, width);
   const T scale = static_cast<T>(how.scale);
-  for (Index i = 0; i < m; ++i) {
+  const auto gather = [&](Index i) {
     const S* row = X.row(samples[static_cast<std::size_t>(i)]) + first;
     panel.row(i).head(from_rows) =
         Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(row, from_rows).template cast<T>() *
         scale;
     if (from_rows < width) panel(i, width - 1) = static_cast<T>(how.offset);
-  }
+  };
+  // Reading an entry takes as long as several operations.
+  const Index threads = thread_count(16.0 * static_cast<double>(m) * static_cast<double>(width));
+  for_each_task(threads, threads, [&](Index part) {
+    const Range own = part_of(m, part, threads, 1);
+    for (Index i = own.first; i < own.last; ++i) gather(i);
+  });
 }
 
 // Calls f(panel, first) over the augmented columns of the chosen rows.
@@ -70,9 +78,22 @@ Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& 
   Matrix<double> G = Matrix<double>::Zero(n, n);
   for_each_panel<double, S>(X, samples, how, panel_columns,
                             [&](const RowMatrix<double>& panel, Index) {
-                              G.template selfadjointView<Eigen::Lower>().rankUpdate(panel);
+                              add_outer_product<double>(panel, 1.0, G);
                             });
   return G;
+}
+
+// A (m, n) += P Q^T, by strips of columns.
+inline void add_product_by_strips(const RowMatrix<double>& P, const RowMatrix<double>& Q,
+                                  Matrix<double>& A) {
+  const Index n = A.cols();
+  const Index threads = thread_count(2 * static_cast<double>(A.size() * P.cols()));
+  const Index strips = threads == 1 ? 1 : 4 * threads;
+  for_each_task(strips, threads, [&](Index strip) {
+    const Range own = part_of(n, strip, strips, 16);
+    const Index b = own.last - own.first;
+    if (b > 0) A.middleCols(own.first, b).noalias() += P * Q.middleRows(own.first, b).transpose();
+  });
 }
 
 // A (m, n) = X_a X_b^T in double. 2 m n p flops.
@@ -84,7 +105,7 @@ Matrix<double> cross_gram(const Rows<S>& X, const Indices& a, const Indices& b,
   for_each_panel<double, S>(X, b, how, panel_columns,
                             [&](const RowMatrix<double>& panel, Index first) {
                               gather_panel<double, S>(X, a, how, first, other, panel.cols());
-                              A.noalias() += other * panel.transpose();
+                              add_product_by_strips(other, panel, A);
                             });
   return A;
 }

@@ -8,7 +8,6 @@
 // Throws nothing but std::bad_alloc.
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 
@@ -35,8 +34,7 @@ inline double smallest_eigenvalue_of_gram(const Matrix<double>& G, double estima
     if (!(tau > slack)) return 0;
     Matrix<double> shifted = G;
     shifted.diagonal().array() -= tau;
-    const Eigen::LLT<Eigen::Ref<Matrix<double>>> llt(shifted);
-    if (llt.info() == Eigen::Success) return safely_below(tau - slack);
+    if (cholesky_in_place<double>(shifted)) return safely_below(tau - slack);
   }
   return 0;
 }
@@ -74,7 +72,7 @@ double smallest_singular_value_of_rows(const TriangularFactor<double>& factor, c
   for_each_panel<double, S>(X, basis, how, panel_columns,
                             [&](const RowMatrix<double>& panel, Index) {
                               Z.noalias() = V.template triangularView<Eigen::Lower>() * panel;
-                              E.template selfadjointView<Eigen::Lower>().rankUpdate(Z, -1);
+                              add_outer_product<double>(Z, -1.0, E);
                             });
   if (alpha > 0) E.template selfadjointView<Eigen::Lower>().rankUpdate(V, -alpha);
   const double below =

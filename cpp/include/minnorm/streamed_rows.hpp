@@ -20,6 +20,12 @@ struct StreamedSums {
   double removed = 0, length = 0;
 
   explicit StreamedSums(Index m) : products(Matrix<double>::Zero(product_width, m)) {}
+  StreamedSums& operator+=(const StreamedSums& other) {
+    products += other.products;
+    removed += other.removed;
+    length += other.length;
+    return *this;
+  }
 };
 
 // y = scale out for n entries, out = y / scale rounded to T: what is measured is what is

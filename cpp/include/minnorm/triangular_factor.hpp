@@ -12,10 +12,10 @@
 // few right-hand sides take none. Throws nothing but std::bad_alloc.
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <cstring>
 #include <utility>
 
+#include "cholesky.hpp"
 #include "triangular_update.hpp"
 
 namespace minnorm {
@@ -52,8 +52,7 @@ class TriangularFactor {
 
   // Cholesky factor of the lower triangle of G; false where it breaks down.
   static bool from_gram(Matrix<S> G, TriangularFactor& out) {
-    Eigen::LLT<Eigen::Ref<Matrix<S>>> llt(G);
-    if (llt.info() != Eigen::Success || !G.diagonal().allFinite()) return false;
+    if (!detail::cholesky_in_place<S>(G) || !G.diagonal().allFinite()) return false;
     out = TriangularFactor(std::move(G));
     return true;
   }
@@ -184,7 +183,7 @@ class TriangularFactor {
     const Matrix<S> R = rows_of<S>(L_, retained(rows, space)).leftCols(n_);
     const Index m = R.rows();
     Matrix<S> G = Matrix<S>::Zero(m, m);
-    G.template selfadjointView<Eigen::Lower>().rankUpdate(R);
+    detail::add_outer_product<S>(R, S(1), G);
     TriangularFactor factor;
     if (!from_gram(std::move(G), factor)) return false;
     L_.swap(factor.L_);

@@ -1,4 +1,4 @@
-"""What every benchmark shares: the clock, one thread per contestant, the name of the machine."""
+"""The machine: its name, its libraries, and child processes with threads and kernels set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pathlib
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
 
 THREAD_SETTINGS = (
     "OMP_NUM_THREADS",
@@ -20,14 +18,8 @@ THREAD_SETTINGS = (
 )
 
 
-def seconds(task: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    task()
-    return time.perf_counter() - start
-
-
 def libraries() -> list[str]:
-    """The BLAS that answers in this process, with its threads."""
+    """The BLAS and OpenMP libraries of this process, with their threads."""
     import threadpoolctl
 
     named = []
@@ -37,18 +29,25 @@ def libraries() -> list[str]:
     return sorted(set(named))
 
 
-def in_subprocess(script: str, arguments: Sequence[str], coretype: str | None = None) -> dict:
+def in_subprocess(script: str, task: dict, threads: int = 1, coretype: str | None = None) -> dict:
     """Thread counts and kernels are read when the libraries load: set them before Python starts.
 
-    Runs ``script --child arguments`` and returns what it prints, a JSON object.
+    Runs ``script --child task`` and returns what it prints, a JSON object.
     """
-    environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, "1")}
+    environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, str(threads))}
     environment.pop("OPENBLAS_CORETYPE", None)
     if coretype is not None:
         environment["OPENBLAS_CORETYPE"] = coretype
-    command = [sys.executable, script, "--child", *arguments]
+    command = [sys.executable, script, "--child", json.dumps(task)]
     child = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(child.stdout)
+
+
+def processors() -> int:
+    """Those this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cpu_name() -> str:
@@ -66,8 +65,9 @@ def print_machine() -> None:
 
     from minnorm import _cpu, _native
 
-    print(f"- {cpu_name()}, {os.cpu_count()} processors, {platform.platform()}")
+    print(f"- {cpu_name()}, {processors()} processors, {platform.platform()}")
     print(f"- CPU level {_cpu.level()}, extension module _core_{_native.LEVEL}")
-    print(f"- one thread: {', '.join(THREAD_SETTINGS)} = 1")
+    if hasattr(os, "getloadavg"):
+        print(f"- load average at the start {os.getloadavg()[0]:.1f}")
     print(f"- Python {platform.python_version()}, numpy {numpy.__version__}, ", end="")
     print(f"scipy {scipy.__version__}", flush=True)

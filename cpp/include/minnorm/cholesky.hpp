@@ -1,0 +1,74 @@
+// Products P P^T and Cholesky factors of square matrices, by strips of columns that
+// several threads form at once.
+//
+// Every entry is the same sum of the same terms whoever forms it: no rounding beyond
+// that of the products and the factorisation by one thread, where Eigen's own are used.
+// Shapes: A (n, n), lower triangle, P (n, w). n^2 w and n^3 / 3 flops.
+// P does not overlap A. Throws nothing but std::bad_alloc.
+#pragma once
+
+#include <Eigen/Cholesky>
+
+#include "threads.hpp"
+
+namespace minnorm::detail {
+
+// Columns of a strip: four strips a thread even out the triangle, and none so narrow
+// that a product is mostly packing.
+inline Index strip_width(Index n, Index threads) {
+  return std::max<Index>(64, (n / (4 * threads) + 15) & ~Index(15));
+}
+
+// A += weight P P^T, lower triangle.
+template <class S, class D>
+void add_outer_product(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
+  const Index n = A.rows();
+  const double size = static_cast<double>(n);
+  const Index threads = thread_count(size * size * static_cast<double>(P.cols()));
+  if (threads == 1) {
+    A.template selfadjointView<Eigen::Lower>().rankUpdate(P, weight);
+    return;
+  }
+  const Index width = strip_width(n, threads);
+  for_each_task((n + width - 1) / width, threads, [&](Index strip) {
+    const Index j = strip * width, b = std::min(width, n - j), below = n - j - b;
+    const auto own = P.derived().middleRows(j, b);
+    A.block(j, j, b, b).template selfadjointView<Eigen::Lower>().rankUpdate(own, weight);
+    if (below > 0)
+      A.block(j + b, j, below, b).noalias() +=
+          weight * P.derived().bottomRows(below) * own.transpose();
+  });
+}
+
+// The lower triangle of A becomes L with L L^T = A; false where a pivot is not positive,
+// A is spoilt then. Right-looking by blocks, as Eigen's, with the rows below a diagonal
+// block and the trailing matrix shared out.
+template <class S>
+bool cholesky_in_place(MatrixRef<S> A) {
+  constexpr Index block = 128;
+  const Index n = A.rows();
+  const double size = static_cast<double>(n);
+  const auto factored = [](MatrixRef<S> D) {
+    return Eigen::LLT<MatrixRef<S>>(D).info() == Eigen::Success;
+  };
+  if (thread_count(size * size * size / 3) == 1) return factored(A);
+  for (Index k = 0; k < n; k += block) {
+    const Index b = std::min(block, n - k), below = n - k - b;
+    MatrixRef<S> D = A.block(k, k, b, b);
+    if (!factored(D)) return false;
+    if (below == 0) break;
+    MatrixRef<S> B = A.block(k + b, k, below, b);
+    const Index threads =
+        thread_count(static_cast<double>(below) * static_cast<double>(b) * static_cast<double>(b));
+    for_each_task(threads, threads, [&](Index i) {
+      const Range rows = part_of(below, i, threads, 16);
+      auto part = B.middleRows(rows.first, rows.last - rows.first);
+      D.template triangularView<Eigen::Lower>().transpose().template solveInPlace<
+          Eigen::OnTheRight>(part);
+    });
+    add_outer_product<S>(B, S(-1), A.bottomRightCorner(below, below));
+  }
+  return true;
+}
+
+}  // namespace minnorm::detail
