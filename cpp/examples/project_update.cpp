@@ -24,7 +24,10 @@ int main() {
   const auto in_place = minnorm::JacobianBlocks<float>::view(J);
   const minnorm::JacobianProjector<float> projector(in_place);
   minnorm::ProjectionReport report;
-  theta -= 0.1f * projector.project<float>(v, {}, &report);
+  minnorm::ProjectionWorkspace workspace;  // kept over steps: the next ones allocate nothing
+  RowMatrix<float> step(1, parameters);
+  projector.project<float>(v, step, workspace, {}, &report);
+  theta -= 0.1f * step;
 
   const double moved = (J.cast<double>() * (theta.cast<double>().array() - 1).matrix().transpose())
                            .cwiseAbs()

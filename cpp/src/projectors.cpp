@@ -37,8 +37,9 @@ class Projector final : public AnyProjector {
       throw ShapeError("J: number of columns: " + detail::got(projector_.cols(), J.cols()));
     projector_.append({{J.cols(), {{const_cast<S*>(J.data()), J.rows(), J.outerStride(), {}}}}});
   }
-  RowMatrix<S> project(InputMap<S> V, ProjectionReport* report) const {
-    return projector_.template project<S>(V, {}, report);
+  void project(InputMap<S> V, OutputMap<S> out, ProjectionReport* report) const {
+    ProjectionWorkspace space;
+    projector_.template project<S>(V, out, space, {}, report);
   }
 
  private:
@@ -108,7 +109,7 @@ minnorm_status project(const minnorm_projector* projector, std::int64_t k, std::
       throw ShapeError("V: number of columns: " + detail::got(held->shape().cols, p));
     auto out = output(PV, k, p, ldpv, k, held->shape().cols, "PV");
     ProjectionReport measured;
-    out = held->project(vectors, report ? &measured : nullptr);
+    held->project(vectors, out, report ? &measured : nullptr);
     if (report) write(measured, *report);
   });
 }

@@ -1,10 +1,11 @@
-// Hot calls stay off the heap: a deletion after `reserve`.
+// Hot calls stay off the heap: a deletion after `reserve`, a projection with a workspace.
 //
 // Forbidden in malloc itself, where the C library lets a program put its own in front.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
+#include "minnorm/jacobian_projector.hpp"
 #include "minnorm/kernel_interpolator.hpp"
 #include "minnorm/linear_interpolator.hpp"
 #include "samplers.hpp"
@@ -147,6 +148,40 @@ TEST(Allocation, ForgetThatRefines) {
   EXPECT_GT(linear.certificate().refinement_steps + kernel.certificate().refinement_steps, 0);
 }
 
+template <class S, class T>
+void expect_projections_off_the_heap(ProjectorOptions options, Index rank) {
+  Sampler sampler(6);
+  const Index m = 24, p = 1500;
+  const RowMatrix<S> J = sampler.deficient<S>(m, p, rank);
+  const JacobianProjector<S> P(JacobianBlocks<S>::view(J), options);
+  for (const Index k : {1, 4}) {
+    ProjectionWorkspace space;
+    ProjectionReport report;
+    RowMatrix<T> out(k, p);
+    const RowMatrix<T> first = sampler.gaussian<T>(k, p), second = sampler.gaussian<T>(k, p);
+    P.template project<T>(first, out, space, {}, &report);
+    EXPECT_EQ(heap_calls([&] { P.template project<T>(second, out, space, 0.5, &report); }), 0u)
+        << "k " << k << ", rank " << rank << ": " << total << " bytes, " << most << " at most";
+    EXPECT_EQ(out, P.template project<T>(second, 0.5));
+    EXPECT_EQ(report.rank, rank);
+  }
+}
+
+TEST(Allocation, Projections) {
+  REQUIRE_COUNTING;
+  for (const auto how : {JacobianFactorization::cholesky, JacobianFactorization::seminormal,
+                         JacobianFactorization::qr})
+    for (const Index rank : {Index(24), Index(20)}) {
+      ProjectorOptions options;
+      options.factorization = how;
+      expect_projections_off_the_heap<float, float>(options, rank);
+      expect_projections_off_the_heap<double, double>(options, rank);
+      options.rtol = 1e-6;
+      options.damping = 1e-3;
+      expect_projections_off_the_heap<float, double>(options, rank);
+    }
+}
+
 // Without `reserve` a deletion asks once, for vectors only, and gives it all back.
 TEST(Allocation, ForgetAsksOnce) {
   REQUIRE_COUNTING;
@@ -156,7 +191,9 @@ TEST(Allocation, ForgetAsksOnce) {
   model.fit(sampler.gaussian(n, p), sampler.gaussian(n, 1));
   for (const Index k : {1, 4}) {
     const auto ids = some(model.samples().handles(), k, sampler);
-    EXPECT_EQ(heap_calls([&] { model.forget(ids); }), 2u) << k;  // the block and its place
+    const std::size_t asked = heap_calls([&] { model.forget(ids); });
+    EXPECT_GE(asked, 1u) << k;
+    EXPECT_LE(asked, 2u) << k;  // the block, and at first its place in the list of blocks
     EXPECT_LT(total, sizeof(double) * n * n / 16) << k;
   }
 }

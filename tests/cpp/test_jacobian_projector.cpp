@@ -4,6 +4,7 @@
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
+#include <memory>
 
 #include "asserts.hpp"
 #include "samplers.hpp"
@@ -265,6 +266,38 @@ TEST(JacobianProjector, StrengthAndCoefficients) {
   EXPECT_TRUE(close(P.project<double>(V, 0.25), V - 0.25 * PV, 1e-15));
   const RowMatrix<double> a = P.coefficients<double>(V);
   EXPECT_TRUE(close(V - a * J, PV, 1e-9));
+}
+
+// A stored basis belongs to the copy, and outlives what it was copied from.
+TEST(JacobianProjector, CopiesAreIndependent) {
+  Sampler sampler(15);
+  const auto J = sampler.conditioned(9, 70, 1e9);
+  const auto V = sampler.gaussian(2, 70);
+  ProjectorOptions options;
+  options.factorization = JacobianFactorization::qr;
+  auto original = std::make_unique<JacobianProjector<double>>(projector(J, options));
+  const RowMatrix<double> expected = projected(*original, V);
+  JacobianProjector<double> copy = *original, assigned = projector(sampler.gaussian(3, 70));
+  assigned = copy;
+  original->erase({0, 4});
+  original.reset();
+  EXPECT_EQ(projected(copy, V), expected);
+  EXPECT_EQ(projected(assigned, V), expected);
+  const JacobianProjector<double> moved = std::move(copy);
+  EXPECT_EQ(projected(moved, V), expected);
+}
+
+TEST(JacobianProjector, WritesWhereItIsTold) {
+  Sampler sampler(16);
+  const auto J = sampler.gaussian(5, 40);
+  const auto V = sampler.gaussian(2, 40);
+  const auto P = projector(J);
+  RowMatrix<double> wide = RowMatrix<double>::Constant(2, 50, 7);
+  ProjectionWorkspace space;
+  P.project<double>(V, wide.middleCols(3, 40), space);
+  EXPECT_EQ(wide.middleCols(3, 40), projected(P, V));
+  EXPECT_EQ(wide.leftCols(3), (RowMatrix<double>::Constant(2, 3, 7)));
+  EXPECT_THROW(P.project<double>(V, wide, space), ShapeError);
 }
 
 TEST(JacobianProjector, NoRowsNaNAndWrongSizesAreErrors) {

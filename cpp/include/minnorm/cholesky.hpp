@@ -63,8 +63,9 @@ bool cholesky_in_place(MatrixRef<S> A) {
     for_each_task(threads, threads, [&](Index i) {
       const Range rows = part_of(below, i, threads, 16);
       auto part = B.middleRows(rows.first, rows.last - rows.first);
-      D.template triangularView<Eigen::Lower>().transpose().template solveInPlace<
-          Eigen::OnTheRight>(part);
+      D.template triangularView<Eigen::Lower>()
+          .transpose()
+          .template solveInPlace<Eigen::OnTheRight>(part);
     });
     add_outer_product<S>(B, S(-1), A.bottomRightCorner(below, below));
   }

@@ -31,15 +31,16 @@ Vector<double> scaled_gram(const JacobianBlocks<S>& J, const ConstRowMatrixRef<T
                            Matrix<double>& G, Matrix<double>& products) {
   const Index m = J.rows();
   const Indices all = all_indices(m);
-  const Vector<double> vector_scale = V ? scales_of<T>(*V) : Vector<double>();
+  Vector<double> vector_scale;
+  if (V) scales_of<T>(*V, vector_scale);
   Vector<double> before;
   const auto pass = [&] {
     GramSums sums{Matrix<double>::Zero(m, m), Matrix<double>::Zero(m, V ? V->rows() : 0)};
     J.sum_over_panels(
         all, before, sums,
         [&](const ConstRowMatrixRef<double>& panel, Index from, Upcoming& next, GramSums& own) {
-          RowMatrix<double> x;
-          if (V) load_scaled_columns<T>(*V, from, panel.cols(), vector_scale, x);
+          RowMatrix<double> x(own.products.cols(), panel.cols());
+          if (V) load_scaled_columns<T>(*V, from, vector_scale, x);
           add_gram(panel, own.G, x, own.products, next);
         });
     G.swap(sums.G);
@@ -125,9 +126,11 @@ std::optional<RowSpace<double>> appended_by_gram(const RowSpace<double>& held,
   for (Index k = 0; k < r; ++k) t(k) = held.scale()(chosen[static_cast<std::size_t>(k)]);
   for (Index i = 0; i < c; ++i) chosen.push_back(m + i);
   Matrix<double> G = Matrix<double>::Zero(c, r + c);
-  all.sum_over_panels(chosen, t, G,
-                      [&](const ConstRowMatrixRef<double>& panel, Index, Upcoming&,
-                          Matrix<double>& own) { add_tall_product(panel.bottomRows(c), panel, own); });
+  all.sum_over_panels(
+      chosen, t, G,
+      [&](const ConstRowMatrixRef<double>& panel, Index, Upcoming&, Matrix<double>& own) {
+        add_tall_product(panel.bottomRows(c), panel, own);
+      });
   const Vector<double> diagonal = G.rightCols(c).diagonal();
   // Zeros, overflow and NaN: a fresh factor deals with them, or says why not.
   if (!(diagonal.array() > 1e-250).all() || !(diagonal.array() < 1e250).all()) return {};

@@ -43,6 +43,25 @@ class Upcoming {
   Index bytes_ = 0, at_ = 0;
 };
 
+namespace detail {
+// At least (rows, cols): what only grows is soon as large as it will be.
+inline void enlarge(RowMatrix<double>& A, Index rows, Index cols) {
+  if (A.rows() < rows || A.cols() < cols)
+    A.resize(std::max(A.rows(), rows), std::max(A.cols(), cols));
+}
+}  // namespace detail
+
+// Where a pass keeps its panel; used again by the next pass, it is not allocated again.
+class PanelBuffer {
+ private:
+  template <class S>
+  friend class JacobianBlocks;
+
+  RowMatrix<double> panel;
+  Upcoming upcoming;
+  std::vector<const float*> addresses;
+};
+
 template <class S>
 class JacobianBlocks {
  public:
@@ -105,7 +124,7 @@ class JacobianBlocks {
     for (std::size_t c = 0; c < more.size(); ++c)
       for (const Block& block : more[c].blocks) columns_[c].append(block);
   }
-  void erase(const Indices& rows) {  // ascending, distinct
+  void erase(View<Index> rows) {  // ascending, distinct
     for (Rows<S>& column : columns_) column.erase(rows);
   }
 
@@ -118,41 +137,53 @@ class JacobianBlocks {
   // f(panel, first) or f(panel, first, upcoming): panel (rows.size(), w), double, holds
   // the columns from `first` on of the chosen rows, row k times scale(k) (empty: as it is).
   template <class F>
-  void for_each_panel(const Indices& rows, const Vector<double>& scale, Index width, F f) const {
-    panels_of({0, cols_}, release_bytes, rows, scale, width, std::move(f));
+  void for_each_panel(View<Index> rows, const Vector<double>& scale, Index width, F f) const {
+    PanelBuffer buffer;
+    panels_of({0, cols_}, release_bytes, rows, scale, width, buffer, std::move(f));
   }
   template <class F>
-  void for_each_panel(const Indices& rows, const Vector<double>& scale, F f) const {
+  void for_each_panel(View<Index> rows, const Vector<double>& scale, F f) const {
     for_each_panel(rows, scale, panel_columns(static_cast<Index>(rows.size())), std::move(f));
   }
 
   // f(panel, first, upcoming, sums): what the panels add to `sums`, which are zero before.
-  // A thread adds to a copy of its own, and copies are added by `sums += copy`.
+  // A thread adds to a copy of its own, and copies are added by `sums += copy`; the
+  // caller's keeps its panel in `buffer`.
   template <class Sums, class F>
-  void sum_over_panels(const Indices& rows, const Vector<double>& scale, Sums& sums, F f) const {
+  void sum_over_panels(View<Index> rows, const Vector<double>& scale, Sums& sums,
+                       PanelBuffer& buffer, F f) const {
     const Index m = static_cast<Index>(rows.size());
-    sum_over_ranges(m * (m + 8), sums, [&](detail::Range range, Index limit, Sums& own) {
-      panels_of(range, limit, rows, scale, panel_columns(m),
-                [&](const ConstRowMatrixRef<double>& panel, Index first, Upcoming& next) {
-                  f(panel, first, next, own);
-                });
-    });
+    sum_over_ranges(m * (m + 8), sums, buffer,
+                    [&](detail::Range range, Index limit, Sums& own, PanelBuffer& own_buffer) {
+                      panels_of(range, limit, rows, scale, panel_columns(m), own_buffer,
+                                [&](const ConstRowMatrixRef<double>& panel, Index first,
+                                    Upcoming& next) { f(panel, first, next, own); });
+                    });
+  }
+  template <class Sums, class F>
+  void sum_over_panels(View<Index> rows, const Vector<double>& scale, Sums& sums, F f) const {
+    PanelBuffer buffer;
+    sum_over_panels(rows, scale, sums, buffer, std::move(f));
   }
 
   // f(addresses, w, first, sums): the addresses of w columns of the chosen rows, from
   // `first` on, for a pass that reads them in place.
   template <class Sums, class F>
-  void sum_over_runs(const Indices& rows, Sums& sums, F f) const {
+  void sum_over_runs(View<Index> rows, Sums& sums, PanelBuffer& buffer, F f) const {
+    static_assert(std::is_same_v<S, float>, "a pass in place reads floats");
     const Index m = static_cast<Index>(rows.size());
-    sum_over_ranges(8 * m, sums, [&](detail::Range range, Index limit, Sums& own) {
-      std::vector<const S*> addresses(rows.size());
-      pieces_of(range, limit, 4096, m,
-                [&](const Rows<S>& column, Index from, Index w, Index, Index first) {
-                  for (std::size_t k = 0; k < rows.size(); ++k)
-                    addresses[k] = column.row(rows[k]) + from;
-                  f(addresses.data(), w, first, own);
-                });
-    });
+    sum_over_ranges(8 * m, sums, buffer,
+                    [&](detail::Range range, Index limit, Sums& own, PanelBuffer& own_buffer) {
+                      auto& addresses = own_buffer.addresses;
+                      addresses.resize(rows.size());
+                      pieces_of(
+                          range, limit, 4096, m,
+                          [&](const Rows<S>& column, Index from, Index w, Index, Index first) {
+                            for (std::size_t k = 0; k < rows.size(); ++k)
+                              addresses[k] = column.row(rows[k]) + from;
+                            f(addresses.data(), w, first, own);
+                          });
+                    });
   }
 
   // Largest absolute entry of row i; NaN or infinity if it holds one.
@@ -167,15 +198,17 @@ class JacobianBlocks {
   }
 
  private:
-  // g(range, release limit, sums) for as many ranges of columns as there are threads.
+  // g(range, release limit, sums, buffer) for as many ranges of columns as there are threads.
   template <class Sums, class G>
-  void sum_over_ranges(Index flops_a_column, Sums& sums, G g) const {
+  void sum_over_ranges(Index flops_a_column, Sums& sums, PanelBuffer& buffer, G g) const {
     const Index parts =
         detail::thread_count(static_cast<double>(flops_a_column) * static_cast<double>(cols_));
     std::vector<Sums> others(static_cast<std::size_t>(parts - 1), sums);
     detail::for_each_task(parts, parts, [&](Index i) {
-      g(detail::part_of(cols_, i, parts, 4096), release_bytes / parts,
-        i == 0 ? sums : others[static_cast<std::size_t>(i - 1)]);
+      const detail::Range range = detail::part_of(cols_, i, parts, 4096);
+      if (i == 0) return g(range, release_bytes / parts, sums, buffer);
+      PanelBuffer own;
+      g(range, release_bytes / parts, others[static_cast<std::size_t>(i - 1)], own);
     });
     for (const Sums& own : others) sums += own;
   }
@@ -197,13 +230,14 @@ class JacobianBlocks {
   }
 
   template <class F>
-  void panels_of(detail::Range range, Index limit, const Indices& rows, const Vector<double>& scale,
-                 Index width, F f) const {
+  void panels_of(detail::Range range, Index limit, View<Index> rows, const Vector<double>& scale,
+                 Index width, PanelBuffer& kept, F f) const {
     const Index m = static_cast<Index>(rows.size());
     // The rows of the buffer must not lie a power of two apart: they would share
     // the sets of the first-level cache.
-    RowMatrix<double> buffer(m, width + 8);
-    Upcoming upcoming;
+    RowMatrix<double>& buffer = kept.panel;
+    Upcoming& upcoming = kept.upcoming;
+    detail::enlarge(buffer, m, width + 8);
     upcoming.rows_.resize(static_cast<std::size_t>(m));
     pieces_of(range, limit, width, m,
               [&](const Rows<S>& column, Index from, Index w, Index left, Index first) {
@@ -214,14 +248,15 @@ class JacobianBlocks {
                              .template cast<double>();
                   if (scale.size() > 0 && scale(k) != 1) line *= scale(k);
                 }
-                const ConstRowMatrixRef<double> panel(buffer.leftCols(w));
+                const ConstRowMatrixRef<double> panel(buffer.topLeftCorner(m, w));
                 if constexpr (std::is_invocable_v<F, decltype(panel), Index, Upcoming&>) {
                   left = std::min(width, left);
                   upcoming.row_ = left > 0 ? 0 : upcoming.rows_.size();
                   upcoming.at_ = 0;
                   upcoming.bytes_ = left * static_cast<Index>(sizeof(S));
                   for (std::size_t k = 0; k < rows.size(); ++k)
-                    upcoming.rows_[k] = reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
+                    upcoming.rows_[k] =
+                        reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
                   f(panel, first, upcoming);
                 } else {
                   f(panel, first);

@@ -10,6 +10,8 @@
 // delta = F w' - (I - F) z in a further pass, as often as rounding asks for.
 // Shapes: J (m, p), V (k, p) row-major. Memory m^2 + a panel, with qr r p more. Cost:
 // m^2 p for the factor, 4 m p k a projection; two reads of J, by project_out in all.
+// With a workspace a projection of a few vectors takes nothing from the heap after the
+// first (on one thread: starting others takes some). The result does not overlap V.
 // Throws InputError, ShapeError, UnknownSampleError, before anything changes.
 #pragma once
 
@@ -42,6 +44,20 @@ class JacobianProjector {
                     Matrix<double>& products)
       : JacobianProjector(std::move(J), options, &V, &products) {}
 
+  JacobianProjector(const JacobianProjector& other)
+      : J_(other.J_),
+        factor_(other.factor_),
+        filter_(other.filter_),
+        norm_(other.norm_),
+        every_(other.every_) {
+    view_basis();  // of the copy
+  }
+  JacobianProjector(JacobianProjector&&) = default;  // Q stays in its place
+  JacobianProjector& operator=(const JacobianProjector& other) {
+    return *this = JacobianProjector(other);
+  }
+  JacobianProjector& operator=(JacobianProjector&&) = default;
+
   Index rows() const { return J_.rows(); }
   Index cols() const { return J_.cols(); }
   Index rank() const { return filter_.identity() ? space().rank() : filter_.rank(); }
@@ -60,28 +76,46 @@ class JacobianProjector {
   RowMatrix<T> project(ConstRowMatrixRef<T> V, std::optional<double> strength = {},
                        ProjectionReport* report = nullptr,
                        const Matrix<double>* products = nullptr) const {
+    ProjectionWorkspace space;
     check_vectors(V, cols());
+    RowMatrix<T> out(V.rows(), V.cols());
+    project<T>(V, out, space, strength, report, products);
+    return out;
+  }
+  // The same into `out` (k, p), with the memory of `space`.
+  template <class T>
+  void project(ConstRowMatrixRef<T> V, RowMatrixRef<T> out, ProjectionWorkspace& space,
+               std::optional<double> strength = {}, ProjectionReport* report = nullptr,
+               const Matrix<double>* products = nullptr) const {
+    check_vectors(V, cols());
+    if (out.rows() != V.rows() || out.cols() != V.cols())
+      throw ShapeError("out: shape: expected (" + std::to_string(V.rows()) + ", " +
+                       std::to_string(V.cols()) + "), got (" + std::to_string(out.rows()) + ", " +
+                       std::to_string(out.cols()) + ")");
     if (strength && !std::isfinite(*strength))
       throw InputError("strength: expected a finite number, got NaN or infinity");
-    Removal<T> removal(V);
+    Removal<T> removal(V, out, space);
     solve(removal, products);
     if (factor_.thin() && report)  // J (P v) has not been looked at
-      removal.run(J_, positions(), space().scale(), Matrix<double>());
+      removal.run(J_, every_, this->space().scale(), Matrix<double>(), space.measured);
     if (report) *report = describe(removal);
     if (strength)
-      removal.out = (V.template cast<double>() - *strength * removal.out.template cast<double>())
-                        .template cast<T>();
-    return std::move(removal.out);
+      out =
+          (V.template cast<double>() - *strength * out.template cast<double>()).template cast<T>();
   }
 
   // a (k, m) with P v = v - J^T a, zero on dependent rows. The reads of project.
   template <class T>
   RowMatrix<double> coefficients(ConstRowMatrixRef<T> V) const {
     check_vectors(V, cols());
-    Removal<T> removal(V);
-    Matrix<double> a = on_basis(solve(removal, nullptr));
-    a = space().scale().asDiagonal() * a;
-    return (a * removal.scale.cwiseInverse().asDiagonal()).transpose();
+    ProjectionWorkspace space;
+    RowMatrix<T> out(V.rows(), V.cols());
+    RowMatrixRef<T> result(out);
+    Removal<T> removal(V, result, space);
+    solve(removal, nullptr);
+    on_basis(space.z, space);
+    return (this->space().scale().asDiagonal() * space.a * space.scale.cwiseInverse().asDiagonal())
+        .transpose();
   }
 
   // Forgets rows by position (ascending). Reads J only where rounding hides whether a
@@ -124,42 +158,52 @@ class JacobianProjector {
     return JacobianFactor<S>(J, options, V, products ? *products : unused);
   }
 
-  // z (r, k), scaled; leaves P V in the removal.
+  // Leaves P V in the removal, and z (r, k), scaled, in its workspace.
   template <class T>
-  Matrix<double> solve(Removal<T>& removal, const Matrix<double>* products) const {
+  void solve(Removal<T>& removal, const Matrix<double>* products) const {
+    ProjectionWorkspace& room = removal.space;
+    ++removal.passes;
     if (factor_.thin()) {
-      const auto Q = JacobianBlocks<double>::view(factor_.thin()->Q());
-      const Indices every = all_indices(space().rank());
-      ++removal.passes;
-      return iterate(removal, detail::products_with(Q, every, {}, removal.V, removal.scale),
-                     [&](const Matrix<double>& z) {
-                       removal.run(Q, every, {}, z);
-                       return removal.products.value();
-                     });
+      const View<Index> all(every_.data(), static_cast<std::size_t>(space().rank()));
+      detail::products_with(stored_basis_, all, Vector<double>(), removal.V, room, room.w);
+      iterate(removal, [&] {
+        removal.run(stored_basis_, all, Vector<double>(), room.delta, room.sums);
+        removal.products().value(room.left);
+      });
+      return;
     }
     const Vector<double>& t = space().scale();
-    ++removal.passes;
-    return iterate(
-        removal,
-        to_basis(products ? *products
-                          : detail::products_with(J_, positions(), t, removal.V, removal.scale)),
-        [&](const Matrix<double>& z) {
-          removal.run(J_, positions(), t, on_basis(z));
-          return to_basis(removal.products.value());
-        });
+    if (!products) {
+      detail::products_with(J_, every_, t, removal.V, room, room.products);
+      products = &room.products;
+    }
+    to_basis(*products, room.w);
+    iterate(removal, [&] {
+      on_basis(room.delta, room);
+      removal.run(J_, every_, t, room.a, room.sums);
+      removal.products().value(room.products);
+      to_basis(room.products, room.left);
+    });
   }
 
-  // z = F w is subtracted, then what rounding left, until it is of rounding size.
+  // z = F w is subtracted, then what rounding left, until it is of rounding size. `pass`
+  // subtracts delta and measures what is left.
   template <class T, class Pass>
-  Matrix<double> iterate(Removal<T>& removal, const Matrix<double>& w, Pass pass) const {
+  void iterate(Removal<T>& removal, Pass pass) const {
+    ProjectionWorkspace& room = removal.space;
+    Matrix<double>&z = room.z, &delta = room.delta;
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
     const double enough = static_cast<double>(std::max<Index>(rows(), 4)) * eps;
-    Matrix<double> z = filter_.apply(w), delta = z;
+    filter_.apply(room.w, z, room.filtered);
+    delta = z;
     double before = std::numeric_limits<double>::infinity();
     for (int round = 0; round < 7; ++round) {
-      const Matrix<double> left = pass(delta);
-      delta = filter_.apply(left);
-      if (!filter_.identity()) delta -= z - filter_.apply(z);
+      pass();
+      filter_.apply(room.left, delta, room.filtered);
+      if (!filter_.identity()) {
+        filter_.apply(z, room.left, room.filtered);
+        delta -= z - room.left;
+      }
       double worst = 0;
       for (Index k = 0; k < delta.cols(); ++k)
         if (removal.length(k) > 0) worst = std::max(worst, delta.col(k).norm() / removal.length(k));
@@ -168,7 +212,6 @@ class JacobianProjector {
       z += delta;
     }
     removal.reorthogonalised = removal.rounds > 1;
-    return z;
   }
 
   template <class T>
@@ -179,9 +222,11 @@ class JacobianProjector {
     report.passes = removal.passes;
     report.reorthogonalised = removal.reorthogonalised;
     report.factorization = factor_.used();
-    Matrix<double> c = removal.products.value();
+    Matrix<double>& c = removal.space.products;
+    removal.products().value(c);
     for (Index k = 0; k < c.cols(); ++k) {
-      report.norm_removed = std::max(report.norm_removed, removal.removed(k) / removal.scale(k));
+      report.norm_removed =
+          std::max(report.norm_removed, removal.removed(k) / removal.space.scale(k));
       if (!(norm_ > 0) || !(removal.length(k) > 0)) continue;
       for (Index i = 0; i < c.rows(); ++i) c(i, k) /= space().scale()(i) * norm_;
       report.orthogonality =
@@ -190,19 +235,20 @@ class JacobianProjector {
     return report;
   }
 
-  Indices positions() const { return all_indices(rows()); }
-
-  // L^-1 c_B (r, k) of c (m, k); and a (m, k) = L^-T z on the basis, 0 elsewhere.
-  Matrix<double> to_basis(const Matrix<double>& c) const {
-    Matrix<double> w = rows_of(c, space().basis());
+  // w (r, k) = L^-1 c_B of c (m, k).
+  void to_basis(const Matrix<double>& c, Matrix<double>& w) const {
+    const Indices& basis = space().basis();
+    w.resize(space().rank(), c.cols());
+    for (Index k = 0; k < w.cols(); ++k)
+      for (Index i = 0; i < w.rows(); ++i) w(i, k) = c(basis[static_cast<std::size_t>(i)], k);
     space().factor().forward(w);
-    return w;
   }
-  Matrix<double> on_basis(Matrix<double> z) const {
-    space().factor().backward(z);
-    Matrix<double> a = Matrix<double>::Zero(rows(), z.cols());
-    set_rows(a, space().basis(), z);
-    return a;
+  // room.a (m, k) = L^-T z on the basis, 0 elsewhere.
+  void on_basis(const Matrix<double>& z, ProjectionWorkspace& room) const {
+    room.solved = z;
+    space().factor().backward(room.solved);
+    room.a.setZero(rows(), z.cols());
+    set_rows(room.a, space().basis(), room.solved);
   }
 
   template <class T>
@@ -228,12 +274,19 @@ class JacobianProjector {
     filter_ =
         SpectralFilter(space(), factor_.truncation(), options.damping, options.damping_relative);
     norm_ = spectral_norm(space());
+    every_ = all_indices(rows());
+    view_basis();
+  }
+  void view_basis() {
+    if (factor_.thin()) stored_basis_ = JacobianBlocks<double>::view(factor_.thin()->Q());
   }
 
   JacobianBlocks<S> J_;
   JacobianFactor<S> factor_;
   SpectralFilter filter_;
   double norm_ = 0;
+  Indices every_;                        // 0, ..., m - 1
+  JacobianBlocks<double> stored_basis_;  // Q in the factor, where it is stored
 };
 
 // P V, or V - strength P V, in two reads of J where J is well conditioned.

@@ -76,10 +76,9 @@ template <class S>
 Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& how) {
   const Index n = static_cast<Index>(samples.size());
   Matrix<double> G = Matrix<double>::Zero(n, n);
-  for_each_panel<double, S>(X, samples, how, panel_columns,
-                            [&](const RowMatrix<double>& panel, Index) {
-                              add_outer_product<double>(panel, 1.0, G);
-                            });
+  for_each_panel<double, S>(
+      X, samples, how, panel_columns,
+      [&](const RowMatrix<double>& panel, Index) { add_outer_product<double>(panel, 1.0, G); });
   return G;
 }
 

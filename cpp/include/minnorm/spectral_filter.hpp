@@ -94,10 +94,20 @@ class SpectralFilter {
 
   bool identity() const { return identity_; }
   Index rank() const { return rank_; }
-  // F W for W (r, t).
-  Matrix<double> apply(const Matrix<double>& W) const {
-    if (identity_) return W;
-    return V_ * (f_.asDiagonal() * (V_.transpose() * W));
+  // out = F W for W (r, t), column by column; `room` is for V^T W.
+  void apply(const Matrix<double>& W, Matrix<double>& out, Matrix<double>& room) const {
+    if (identity_) {
+      out = W;
+      return;
+    }
+    out.resize(W.rows(), W.cols());
+    room.resize(rank_, 1);
+    auto half = room.col(0);
+    for (Index k = 0; k < W.cols(); ++k) {
+      half.noalias() = V_.transpose() * W.col(k);
+      half.array() *= f_.array();
+      out.col(k).noalias() = V_ * half;
+    }
   }
 
  private:

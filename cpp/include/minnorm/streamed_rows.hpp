@@ -19,7 +19,10 @@ struct StreamedSums {
   Matrix<double> products;  // (product_width, m)
   double removed = 0, length = 0;
 
-  explicit StreamedSums(Index m) : products(Matrix<double>::Zero(product_width, m)) {}
+  void reset(Index m) {
+    products.setZero(product_width, m);
+    removed = length = 0;
+  }
   StreamedSums& operator+=(const StreamedSums& other) {
     products += other.products;
     removed += other.removed;

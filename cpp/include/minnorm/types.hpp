@@ -32,6 +32,8 @@ template <class S>
 using MatrixRef = Eigen::Ref<Matrix<S>, 0, Eigen::OuterStride<>>;
 template <class S>
 using ConstMatrixRef = Eigen::Ref<const Matrix<S>, 0, Eigen::OuterStride<>>;
+template <class S>
+using RowMatrixRef = Eigen::Ref<RowMatrix<S>, 0, Eigen::OuterStride<>>;
 // Binds any row-major block without a copy (a column-major argument is copied).
 template <class S>
 using ConstRowMatrixRef = Eigen::Ref<const RowMatrix<S>, 0, Eigen::OuterStride<>>;
