@@ -1,4 +1,4 @@
-// The passes over the rows X (n, p) of a linear model. Each reads X once, by
+// The rows X (n, p) of a linear model against each other. Each product reads X once, by
 // panels of columns that stay in cache, and has a known summation depth: the
 // number of roundings in sequence behind one result, which the certificate needs.
 //
@@ -6,8 +6,7 @@
 // column s is appended (the bordered system of dual_system.hpp).
 // Threads share the rows of a panel and the strips of a Gram matrix: the same sums,
 // whatever their number. No function copies X; a panel is (n, panel_width).
-// Results do not overlap X. The fused pass takes its memory from a workspace. Throws
-// nothing but std::bad_alloc.
+// Results do not overlap X. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Core>
@@ -107,103 +106,6 @@ Matrix<double> cross_gram(const Rows<S>& X, const Indices& a, const Indices& b,
                               add_product_by_strips(other, panel, A);
                             });
   return A;
-}
-
-// Roundings in sequence of `combine` and of the dot products in `residual`.
-inline constexpr Index lanes = 16, group = 8, groups = 8, pass_columns = 512;
-inline double combine_depth(Index n) {
-  return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
-}
-inline double residual_depth(Index p) {
-  return std::ceil(static_cast<double>(std::min(p, pass_columns)) / lanes) + 5 +
-         std::ceil(static_cast<double>(p) / pass_columns) + 3;
-}
-
-// Sum of a(i) x_i over `count` rows into t (w), group by group.
-template <class S>
-void combine_panel(const S* const* rows, Index first, Index w, const S* a, Index count, S* t,
-                   VectorMap<S>& partial) {
-  using Segment = Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>;
-  Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>> sum(t, w);
-  auto part = partial.head(w).array();
-  const auto x = [&](Index i) { return Segment(rows[i] + first, w); };
-  for (Index i = 0; i < count; i += group * groups) {
-    const Index end = std::min(count, i + group * groups);
-    Index r = i;
-    part.setZero();
-    for (; r + group <= end; r += group)
-      part += ((a[r] * x(r) + a[r + 1] * x(r + 1)) + (a[r + 2] * x(r + 2) + a[r + 3] * x(r + 3))) +
-              ((a[r + 4] * x(r + 4) + a[r + 5] * x(r + 5)) +
-               (a[r + 6] * x(r + 6) + a[r + 7] * x(r + 7)));
-    for (; r < end; ++r) part += a[r] * x(r);
-    sum += part;
-  }
-}
-
-template <class S>
-S dot(const S* x, const S* y, Index w) {
-  Eigen::Array<S, lanes, 1> sum = Eigen::Array<S, lanes, 1>::Zero();
-  Index j = 0;
-  for (; j + lanes <= w; j += lanes)
-    sum += Eigen::Map<const Eigen::Array<S, lanes, 1>>(x + j) *
-           Eigen::Map<const Eigen::Array<S, lanes, 1>>(y + j);
-  for (; j < w; ++j) sum(j % lanes) += x[j] * y[j];
-  return sum.sum();
-}
-
-// The addresses of the chosen rows.
-template <class S>
-const S** row_addresses(const Rows<S>& X, View<Index> chosen, Workspace& space) {
-  const S** rows = space.take<const S*>(static_cast<Index>(chosen.size()));
-  for (std::size_t i = 0; i < chosen.size(); ++i) rows[i] = X.row(chosen[i]);
-  return rows;
-}
-// Of the workspace, for a pass over n rows.
-template <class S>
-std::size_t pass_bytes(Index n) {
-  return 2 * Workspace::bytes<const S*>(n) + 2 * Workspace::bytes<S>(pass_columns);
-}
-
-// theta (t, p) += scale A^T X and at once R (n, t) -= scale X theta: a panel of
-// theta is finished, then used while its part of X is in cache. A (m, t) weighs
-// the rows `combined`; the residual is taken on all rows. 4 n p t flops.
-template <class S>
-void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>& A, double scale,
-                RowMatrix<S>& theta, MatrixRef<S> R, Workspace& space) {
-  const Workspace::Frame frame(space);
-  const Index n = X.size(), m = static_cast<Index>(combined.size()), t = A.cols();
-  const S s = static_cast<S>(scale);
-  const S** in = row_addresses(X, combined, space);
-  const S** all = space.take<const S*>(n);
-  for (Index i = 0; i < n; ++i) all[i] = X.row(i);
-  auto partial = space.vector<S>(pass_columns), sum = space.vector<S>(pass_columns);
-  for (Index first = 0; first < X.cols(); first += pass_columns) {
-    const Index w = std::min(pass_columns, X.cols() - first);
-    for (Index k = 0; k < t; ++k) {
-      sum.setZero();
-      combine_panel<S>(in, first, w, A.col(k).data(), m, sum.data(), partial);
-      theta.row(k).segment(first, w) += s * sum.head(w).transpose();
-    }
-    for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < t; ++k) R(i, k) -= s * dot<S>(all[i] + first, &theta(k, first), w);
-  }
-}
-
-// C (t, p) = scale A^T X over the rows `combined`: the first half of the fused pass alone.
-template <class S>
-RowMatrix<S> combine_rows(const Rows<S>& X, View<Index> combined, const Matrix<S>& A,
-                          double scale) {
-  const Index m = static_cast<Index>(combined.size()), t = A.cols();
-  Workspace space;
-  const S** in = row_addresses(X, combined, space);
-  auto partial = space.vector<S>(pass_columns);
-  RowMatrix<S> C = RowMatrix<S>::Zero(t, X.cols());
-  for (Index first = 0; first < X.cols(); first += pass_columns) {
-    const Index w = std::min(pass_columns, X.cols() - first);
-    for (Index k = 0; k < t; ++k)
-      combine_panel<S>(in, first, w, A.col(k).data(), m, &C(k, first), partial);
-  }
-  return C * static_cast<S>(scale);
 }
 
 }  // namespace detail
