@@ -132,13 +132,18 @@ def assert_exact_linear(model, x, y, factor=STANDARD, like=None):
     else:
         kappa = sensitivity(x, y, fit_intercept)
     limit = factor * epsilon(model) * kappa
-    error = _exact.relative_error(coefficients(model), theta)
-    if not error <= limit:
-        # Targets orthogonal to the row space have theta = 0: only an absolute error makes sense.
-        scale = np.linalg.norm(columns(y)) / max(np.linalg.norm(x, 2), np.finfo(float).tiny)
-        absolute = _exact.distance(coefficients(model), theta)
-        assert _exact.norm(theta) <= epsilon(model) * scale, (error, limit)
-        assert absolute <= limit * scale, (absolute, limit * scale)
+    spectral = max(np.linalg.norm(x, 2), np.finfo(float).tiny)
+    found, targets = coefficients(model), columns(y)
+    for j in range(targets.shape[1]):
+        exact = _exact.column(theta, j)
+        error = _exact.relative_error(found[:, [j]], exact)
+        if not error <= limit:
+            # Targets orthogonal to the row space have theta = 0: only an absolute error makes
+            # sense.
+            scale = np.linalg.norm(targets[:, j]) / spectral
+            absolute = _exact.distance(found[:, [j]], exact)
+            assert _exact.norm(exact) <= epsilon(model) * scale, (error, limit)
+            assert absolute <= limit * scale, (absolute, limit * scale)
     if fit_intercept:
         size = _exact.norm(theta) * np.linalg.norm(x, axis=1).max() + np.abs(columns(y)).max()
         offset = _exact.distance(np.atleast_1d(model.intercept_)[None, :], intercept)

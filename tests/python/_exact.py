@@ -317,6 +317,11 @@ def norm(exact):
         )
 
 
+def column(exact, j):
+    """Column j, (p, 1)."""
+    return flint.arb_mat(exact.nrows(), 1, [row[j] for row in exact.table()])
+
+
 def to_float(exact):
     """Midpoints, correctly rounded to float64."""
     return np.array([[float(v.mid()) for v in row] for row in exact.table()])

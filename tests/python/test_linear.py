@@ -165,6 +165,15 @@ def test_smallest_shapes(backend, n, p, fit_intercept):
         assert_exact_linear(model, x[1:], y[1:])
 
 
+def test_outputs_of_which_one_is_orthogonal_to_the_rows(backend):
+    """theta = 0 exactly for one output, beside one with theta != 0, among dependent samples."""
+    x = np.array([[3.0, 6, 6, -2, 2, 3], [0] * 6, [0] * 6])
+    y = np.array([[1.0, -3], [2, -4], [0, 0]])
+    model = LinearInterpolator(backend=backend).fit(x, y)
+    assert_exact_linear(model, x, y)
+    assert np.abs(model.coef_[1]).max() > 0
+
+
 def test_features_without_information(backend):
     """All-zero rows and constant columns: the intercept alone, or zero coefficients."""
     y = np.array([1.0, 2.0, 6.0])

@@ -3,6 +3,7 @@
 Same state, same tolerances, same bounds as the C++ core; the state dictionaries are
 interchangeable. One idea per file:
 
+- ``floating_point`` the flags of a core that checks its numbers itself
 - ``scaling``        powers of two, rounding constants, norms rounded upwards
 - ``samples``        which samples are held: handles, targets, counters
 - ``rows``           the sample rows, read in panels and never copied as a whole

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minnorm._scipy import row_space
+from minnorm._scipy.floating_point import checks_itself
 from minnorm._scipy.jacobian_blocks import Blocks, Jacobian, Release
 from minnorm._scipy.jacobian_factor import (
     METHODS,
@@ -29,6 +30,7 @@ from minnorm._scipy.vectors import Vectors
 from minnorm.errors import InputError
 
 
+@checks_itself
 class ProjectorCore:
     """The projector of the rows held; see `minnorm.JacobianProjector` for the parameters."""
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from minnorm._scipy import kernel_factor, kernel_solve
 from minnorm._scipy.dual_system import DualSystem
+from minnorm._scipy.floating_point import checks_itself
 from minnorm._scipy.gram import Gram
 from minnorm._scipy.kernel_factor import KernelFactor
 from minnorm._scipy.kernels import (
@@ -30,6 +31,7 @@ from minnorm.errors import InputError, ShapeError
 _QUERIES = 4096
 
 
+@checks_itself
 class KernelCore:
     """Kernel model f(x) = sum_j beta_j k(x, x_j) with exact deletion and insertion.
 

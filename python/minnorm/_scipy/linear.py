@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from minnorm._scipy import linear_factor, linear_solve, linear_update
 from minnorm._scipy.dual_system import DualSystem
+from minnorm._scipy.floating_point import checks_itself
 from minnorm._scipy.linear_factor import LinearFactor, tolerance
 from minnorm._scipy.rows import Rows
 from minnorm._scipy.samples import Samples
@@ -22,6 +23,7 @@ from minnorm._scipy.scaling import Array, Positions, norm_up, scaled, shift_colu
 from minnorm.errors import InputError, ShapeError
 
 
+@checks_itself
 class LinearCore:
     """Linear model f(x) = theta^T x + b with exact deletion and insertion of samples.
 

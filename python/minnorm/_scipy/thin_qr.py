@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minnorm._scipy import row_space
+from minnorm._scipy.floating_point import checks_itself
 from minnorm._scipy.jacobian_blocks import Jacobian
 from minnorm._scipy.jacobian_factor import by_triangle, default_rtol
 from minnorm._scipy.orthonormal_rows import OrthonormalRows
@@ -20,6 +21,7 @@ from minnorm._scipy.row_space import RowSpace, Tolerance
 from minnorm._scipy.scaling import Array, Positions
 
 
+@checks_itself
 class ThinQRCore:
     """See `minnorm.ThinQR`."""
 
