@@ -48,7 +48,7 @@ TYPED_TEST(FusedPassTest, RoundsNoMoreThanItsDepth) {
         const Long missed =
             R.template cast<long double>() - (y.template cast<long double>() - image);
         const long double across =
-            gamma<S>(detail::residual_depth(p, detail::threads_of_pass(n, p, t)) + 1);
+            gamma<S>(detail::residual_depth(p) + 1);
         EXPECT_TRUE((missed.cwiseAbs().array() <=
                      across * (image_size + y.template cast<long double>().cwiseAbs()).array())
                         .all())

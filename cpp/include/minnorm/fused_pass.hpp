@@ -23,17 +23,14 @@ namespace minnorm::detail {
 // Columns of a strip. Rows by eights, in a tree, and eight eights to a partial sum. Lanes
 // of a dot product.
 inline constexpr Index strip_columns = 512, group = 8, groups = 8, lanes = 16;
-// Few threads take all the bandwidth there is.
-inline constexpr Index pass_threads = 16;
-
 inline double combine_depth(Index n) {
   return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
 }
-// For a pass by so many threads.
-inline double residual_depth(Index p, Index threads) {
+inline double residual_depth(Index p) {
+  // T threads, at most one a strip, add up s / T strips each, then each other: at most
+  // s / T + T <= s + 1 additions.
   return std::ceil(static_cast<double>(std::min(p, strip_columns)) / lanes) + 5 +
-         std::ceil(static_cast<double>(p) / strip_columns) + 3 +
-         (threads > 1 ? 2.0 * static_cast<double>(threads) : 0.0);
+         std::ceil(static_cast<double>(p) / strip_columns) + 4;
 }
 
 // out (w) = sum of a(i) x_i over `count` rows.
@@ -83,14 +80,15 @@ const S** row_addresses(const Rows<S>& X, View<Index> chosen, Workspace& space) 
   return rows;
 }
 
-inline Index threads_of_pass(Index n, Index p, Index t) {
-  const double flops = 4 * static_cast<double>(n) * static_cast<double>(p) * static_cast<double>(t);
-  return std::min(pass_threads, thread_count(flops));
+inline Index threads_of_pass(Index n, Index p) {
+  const double entries = static_cast<double>(n) * static_cast<double>(p);
+  return std::min((p + strip_columns - 1) / strip_columns,
+                  thread_count(flops_an_entry_read * entries));
 }
 // Of the workspace, for a pass over X (n, p) with t outputs.
 template <class S>
 std::size_t pass_bytes(Index n, Index p, Index t) {
-  const Index threads = threads_of_pass(n, p, t);
+  const Index threads = threads_of_pass(n, p);
   return 2 * Workspace::bytes<const S*>(n) + Workspace::bytes<S>(strip_columns * threads) +
          Workspace::bytes<S>(n * t * threads);
 }
@@ -101,7 +99,7 @@ void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>&
                 RowMatrix<S>& theta, MatrixRef<S> R, Workspace& space) {
   const Workspace::Frame frame(space);
   const Index n = X.size(), p = X.cols(), m = static_cast<Index>(combined.size()), t = A.cols();
-  const Index parts = threads_of_pass(n, p, t);
+  const Index parts = threads_of_pass(n, p);
   const S s = static_cast<S>(scale);
   const S* const* in = row_addresses(X, combined, space);
   const S** all = space.take<const S*>(n);
@@ -138,7 +136,7 @@ RowMatrix<S> combine_rows(const Rows<S>& X, View<Index> combined, const Matrix<S
                           double scale) {
   Workspace space;
   const Index p = X.cols(), m = static_cast<Index>(combined.size());
-  const Index parts = threads_of_pass(m, p, A.cols());
+  const Index parts = threads_of_pass(m, p);
   const S* const* in = row_addresses(X, combined, space);
   RowMatrix<S> C(A.cols(), p);
   for_each_task(parts, parts, [&](Index part) {

@@ -39,7 +39,6 @@ struct LinearSolution {
   Vector<double> weight;            // (t) sum of |a_i| |x_i| over all passes
   double y_scale = 1;
   int refinements = 0;
-  Index threads = 1;  // of its passes
 };
 
 template <class D>
@@ -79,7 +78,6 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
   const Index n = problem.rows.size(), t = targets.cols(), r = system.rank();
   out.y_scale = unit_scale(targets);
   out.refinements = 0;
-  out.threads = threads_of_pass(n, problem.rows.cols(), t);
   out.centre.setZero(t);
   if (problem.frame.offset > 0) out.centre = targets.colwise().mean() * static_cast<S>(out.y_scale);
   const auto Y = centred_targets(problem, out, space);
@@ -178,7 +176,7 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
     out_of_span += (std::abs(dual.sum()) + gamma<double>(r) * dual.cwiseAbs().sum()) * frobenius /
                    std::sqrt(r);
   // Evaluation of the residual; |x_i| |theta| >= |x_i|^T |theta|.
-  const double evaluation = gamma<S>(residual_depth(problem.rows.cols(), solution.threads) + 4) *
+  const double evaluation = gamma<S>(residual_depth(problem.rows.cols()) + 4) *
                             (frobenius * theta + targets + std::sqrt(n) * bias);
 
   LinearBounds out{};
