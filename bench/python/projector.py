@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 import scipy.linalg
-from timing import Section, always, interleaved
 
 from minnorm import JacobianProjector, project_out
+from timing import Section, always, interleaved
 
 OURS, TORCH_QR = "project_out(J, v)", "torch.linalg.qr(J.T), v - Q (Q^T v)"
 AGAIN = "JacobianProjector.project(v), factor known"

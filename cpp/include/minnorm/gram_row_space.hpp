@@ -125,9 +125,11 @@ std::optional<RowSpace<double>> appended_by_gram(const RowSpace<double>& held,
   for (Index k = 0; k < r; ++k) t(k) = held.scale()(chosen[static_cast<std::size_t>(k)]);
   for (Index i = 0; i < c; ++i) chosen.push_back(m + i);
   Matrix<double> G = Matrix<double>::Zero(c, r + c);
-  all.sum_over_panels(chosen, t, G,
-                      [&](const ConstRowMatrixRef<double>& panel, Index, Upcoming&,
-                          Matrix<double>& own) { add_tall_product(panel.bottomRows(c), panel, own); });
+  all.sum_over_panels(
+      chosen, t, G,
+      [&](const ConstRowMatrixRef<double>& panel, Index, Upcoming&, Matrix<double>& own) {
+        add_tall_product(panel.bottomRows(c), panel, own);
+      });
   const Vector<double> diagonal = G.rightCols(c).diagonal();
   // Zeros, overflow and NaN: a fresh factor deals with them, or says why not.
   if (!(diagonal.array() > 1e-250).all() || !(diagonal.array() < 1e250).all()) return {};

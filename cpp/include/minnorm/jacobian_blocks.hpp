@@ -221,7 +221,8 @@ class JacobianBlocks {
                   upcoming.at_ = 0;
                   upcoming.bytes_ = left * static_cast<Index>(sizeof(S));
                   for (std::size_t k = 0; k < rows.size(); ++k)
-                    upcoming.rows_[k] = reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
+                    upcoming.rows_[k] =
+                        reinterpret_cast<const char*>(column.row(rows[k]) + from + w);
                   f(panel, first, upcoming);
                 } else {
                   f(panel, first);

@@ -6,10 +6,10 @@
 //   matern52    (1 + a + a^2 / 3) exp(-a), a = sqrt(10 gamma) |x - z|
 // so that gamma = 1 / (2 length^2) is one length scale for the last four but
 // laplacian. Inner products and distances come from GEMM on blocks centred on the
-// block's mean, several blocks at once where there are threads; pairs so close that |x|^2 + |z|^2 - 2 x.z has cancelled are
-// evaluated again from x - z, so that k(x, x) is exact and duplicates agree.
-// Shapes: A (n, p), B (m, p) -> K (n, m). Cost 2 n m p flops, no copy of A or B
-// beyond two blocks. Throws InputError.
+// block's mean, several blocks at once where there are threads; pairs so close that |x|^2 + |z|^2 -
+// 2 x.z has cancelled are evaluated again from x - z, so that k(x, x) is exact and duplicates
+// agree. Shapes: A (n, p), B (m, p) -> K (n, m). Cost 2 n m p flops, no copy of A or B beyond two
+// blocks. Throws InputError.
 #pragma once
 
 #include <Eigen/Core>

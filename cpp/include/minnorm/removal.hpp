@@ -109,8 +109,7 @@ Matrix<double> products_with(const JacobianBlocks<R>& rows, const Indices& chose
         StreamedSums sums(c.rows());
         const T* v = V.data() + k * V.outerStride();
         rows.sum_over_runs(
-            chosen, sums,
-            [&](const float* const* X, Index w, Index from, StreamedSums& own) {
+            chosen, sums, [&](const float* const* X, Index w, Index from, StreamedSums& own) {
               stream_rows<T>(X, c.rows(), w, nullptr, v + from, v + from, nullptr, scale(k), own);
             });
         c.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
@@ -204,8 +203,8 @@ struct Removal {
       rows.sum_over_runs(
           chosen, sums, [&](const float* const* X, Index w, Index from, StreamedSums& own) {
             stream_rows<T>(X, m, w, a.size() > 0 ? weights.data() : nullptr,
-                           V.data() + k * V.outerStride() + from,
-                           source + k * source_stride + from, &out(k, from), scale(k), own);
+                           V.data() + k * V.outerStride() + from, source + k * source_stride + from,
+                           &out(k, from), scale(k), own);
           });
       products.sum.col(k) = t.cwiseProduct(sums.products.colwise().sum().transpose());
       removed(k) = sums.removed;
