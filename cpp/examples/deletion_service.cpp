@@ -76,6 +76,7 @@ std::string answer(Model& model, const std::string& request) {
 int main() {
   Model model;
   model.fit(minnorm::RowMatrix<double>::Random(50, 120), minnorm::RowMatrix<double>::Random(50, 1));
+  model.reserve();  // deletions take no memory from the heap
   for (std::string request; std::getline(std::cin, request);) try {
       std::cout << answer(model, request) << std::endl;
     } catch (const minnorm::Error& error) {

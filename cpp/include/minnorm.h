@@ -15,7 +15,8 @@
 // Errors. Every function returns a status and lets no exception out. When it is not
 // MINNORM_OK, minnorm_message says what was expected, what came and what to do, the model
 // is as it was before the call, and the result buffers hold nothing. After
-// MINNORM_OUT_OF_MEMORY in a call that changes a model, free that model.
+// MINNORM_OUT_OF_MEMORY in a call that changes a model, free that model; a deletion within
+// what minnorm_reserve keeps never runs out.
 // Threads. Functions that take a `const minnorm_model*` may run on one model in several
 // threads at once. One that takes a `minnorm_model*` needs that model for itself: hold a
 // reader-writer lock of your own around the calls. Distinct models are independent.
@@ -145,6 +146,10 @@ MINNORM_API minnorm_status minnorm_get_ids(const minnorm_model* model, int64_t c
 MINNORM_API minnorm_status minnorm_certify(const minnorm_model* model,
                                            minnorm_certificate* certificate);
 
+// Keeps the memory of deletions: from now on minnorm_forget of up to `count` samples takes
+// none from the heap, where the samples are independent and `count` and the number of
+// outputs are at most 8. A copy starts without.
+MINNORM_API minnorm_status minnorm_reserve(minnorm_model* model, int64_t count);
 // Deletes the samples with these ids, in any order. `certificate` may be null. Costs
 // 2 n^2 count + 4 n p t flops, kernels 2 n^2 count + 3 n^2.
 MINNORM_API minnorm_status minnorm_forget(minnorm_model* model, int64_t count, const int64_t* ids,

@@ -21,7 +21,8 @@ class AnyModel {
   virtual minnorm_shape shape() const = 0;
   virtual const std::vector<Handle>& ids() const = 0;
   virtual const Certificate& certificate() const = 0;
-  virtual void forget(const std::vector<Handle>& ids) = 0;
+  virtual void reserve(Index count) = 0;
+  virtual void forget(View<Handle> ids) = 0;
 };
 
 template <class S>

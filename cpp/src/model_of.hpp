@@ -32,7 +32,8 @@ class ModelOf final : public Model<S> {
 
   const std::vector<Handle>& ids() const override { return model_.samples().handles(); }
   const Certificate& certificate() const override { return model_.certificate(); }
-  void forget(const std::vector<Handle>& ids) override { model_.forget(ids); }
+  void reserve(Index count) override { model_.reserve(count); }
+  void forget(View<Handle> ids) override { model_.forget(ids); }
   std::vector<Handle> learn(ConstRowMatrixRef<S> X, ConstRowMatrixRef<S> Y) override {
     return model_.learn(X, Y);
   }

@@ -174,6 +174,16 @@ minnorm_status minnorm_certify(const minnorm_model* model, minnorm_certificate* 
   });
 }
 
+minnorm_status minnorm_reserve(minnorm_model* model, int64_t count) {
+  return guarded([&] {
+    const auto held = models().find(model);
+    const std::int64_t most = held->shape().n_samples;
+    if (count < 1 || count > most)
+      throw minnorm::ShapeError("count: expected 1 to the " + std::to_string(most) +
+                                " samples held, got " + std::to_string(count));
+    held->reserve(static_cast<minnorm::Index>(count));
+  });
+}
 minnorm_status minnorm_forget(minnorm_model* model, int64_t count, const int64_t* ids,
                               minnorm_certificate* certificate) {
   return guarded([&] {
@@ -183,7 +193,7 @@ minnorm_status minnorm_forget(minnorm_model* model, int64_t count, const int64_t
                                 std::to_string(held->shape().n_samples) + " samples held, got " +
                                 std::to_string(count));
     input(ids, count, 1, 1, "ids");
-    held->forget(std::vector<minnorm::Handle>(ids, ids + count));
+    held->forget({ids, static_cast<std::size_t>(count)});
     if (certificate) write(held->certificate(), *certificate);
   });
 }

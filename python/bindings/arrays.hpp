@@ -138,7 +138,7 @@ Samples<S> samples_from(const py::dict& state) {
 
 template <class S>
 void samples_to(py::dict& state, const Samples<S>& samples) {
-  state["Y"] = samples.targets();
+  state["Y"] = RowMatrix<S>(samples.targets());
   state["handles"] = integers(samples.handles());
   state["next_handle"] = samples.next_handle();
   state["n_forgotten"] = samples.n_forgotten();

@@ -17,7 +17,7 @@ void bind_model(py::class_<Guarded<Model>>& core) {
   property("n_features", [](const Model& m) { return m.n_features(); });
   property("n_targets", [](const Model& m) { return m.samples().targets().cols(); });
   property("rank", [](const Model& m) { return m.rank(); });
-  property("targets", [](const Model& m) { return m.samples().targets(); });
+  property("targets", [](const Model& m) { return RowMatrix<S>(m.samples().targets()); });
   property("dual_coef", [](const Model& m) { return m.dual_coef(); });
   core.def_property_readonly("dtype", [](const Core&) { return py::dtype::of<S>(); })
       .def_property_readonly("backend", [](const Core&) { return "native"; })

@@ -95,6 +95,9 @@ static void refused_deletions(void) {
   REFUSED(MINNORM_INVALID_INPUT, "ids: expected a pointer", minnorm_forget(linear, 1, NULL, NULL));
   REFUSED(MINNORM_WRONG_SHAPE, "ids: expected at least one", minnorm_forget(linear, 0, ids, NULL));
   REFUSED(MINNORM_WRONG_SHAPE, "ids", minnorm_forget(linear, -3, ids, NULL));
+  REFUSED(MINNORM_WRONG_SHAPE, "count: expected 1 to", minnorm_reserve(linear, 0));
+  REFUSED(MINNORM_WRONG_SHAPE, "count: expected 1 to", minnorm_reserve(linear, INT64_MAX));
+  REFUSED(MINNORM_BAD_HANDLE, "NULL", minnorm_reserve(NULL, 1));
   REFUSED(MINNORM_WRONG_SHAPE, "expected at most the 12 samples held, got 13",
           minnorm_forget(linear, 13, ids, NULL));
   OK(minnorm_certify(linear, &after));

@@ -39,6 +39,7 @@ static void linear_forget_equals_refit(void) {
   minnorm_certificate c, d;
   OK(minnorm_linear_fit_f64(n, p, t, &X[0][0], ldx, &Y[0][0], ldy, NULL, &model));
   OK(minnorm_linear_fit_f64(n - gone, p, t, &X_rest[0][0], p, &Y_rest[0][0], t, NULL, &rest));
+  OK(minnorm_reserve(model, gone));
   OK(minnorm_forget(model, gone, ids, &c));
   OK(minnorm_certify(rest, &d));
   CHECK(c.n_retained == n - gone && c.n_forgotten == gone && c.rank == n - gone);

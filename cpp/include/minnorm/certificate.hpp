@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "types.hpp"
 
@@ -34,9 +35,24 @@ struct Certificate {
   double condition_bound = 0;
   bool interpolates = false;
   int refinement_steps = 0;
+
+  // As constructed, but for the name, whose memory stays.
+  void clear_figures() {
+    std::string name = std::move(method);
+    *this = Certificate();
+    method = std::move(name);
+  }
 };
 
 namespace detail {
+
+// The name of a method is that of the factorisation with what was last done to it behind
+// a plus sign. Names have their room from the start, so that a deletion never needs more.
+inline void reserve_name(std::string& name) { name.reserve(48); }
+inline void set_suffix(std::string& name, const char* suffix) {
+  name.resize(std::min(name.size(), name.find('+')));
+  name += suffix;
+}
 
 // Factor on |s| in the ridge bound. |X^T (G + alpha I)^-1 s| is at most the
 // largest sigma / (sigma^2 + alpha) over sigma^2 >= lambda - alpha.

@@ -13,13 +13,16 @@
 // values on the basis: f = y_B + W^T (I + W W^T)^-1 (y_D - W y_B). Consistent
 // targets give f = y_B.
 // Shapes: L (r, r), W (d, r), right-hand sides (n, t). Cost of a solve 2 r^2 t.
-// Arguments are copied or only read. Throws nothing but std::bad_alloc.
+// Without dependents, `erase` and the solves with few right-hand sides take their memory
+// from a workspace and none from the heap. Arguments are copied, solved in place or only
+// read; they do not overlap. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Cholesky>
 #include <cmath>
 #include <utility>
 
+#include "kept_storage.hpp"
 #include "triangular_factor.hpp"
 
 namespace minnorm {
@@ -27,9 +30,10 @@ namespace minnorm {
 template <class S>
 class DualSystem {
  public:
+  using Bias = Eigen::Matrix<S, 1, Eigen::Dynamic>;
   struct Solution {
-    Matrix<S> dual;                            // (r, t) on the basis
-    Eigen::Matrix<S, 1, Eigen::Dynamic> bias;  // (t), zero without intercept
+    Matrix<S> dual;  // (r, t) on the basis
+    Bias bias;       // (t), zero without intercept
   };
 
   DualSystem() = default;
@@ -51,48 +55,58 @@ class DualSystem {
   Index size() const { return rank() + static_cast<Index>(dependents_.size()); }
   bool full_rank() const { return dependents_.empty(); }
 
-  // [I; W]^+ R: least-squares values on the basis.
-  Matrix<S> basis_values(const Matrix<S>& R) const {
-    Matrix<S> f = rows_of(R, basis_);
-    if (full_rank()) return f;
+  // f (r, t) = [I; W]^+ R: least-squares values on the basis.
+  void basis_values(const ConstMatrixRef<S>& R, MatrixRef<S> f) const {
+    for (Index k = 0; k < f.cols(); ++k)
+      for (Index i = 0; i < f.rows(); ++i) f(i, k) = R(basis_[static_cast<std::size_t>(i)], k);
+    if (full_rank()) return;
+    Matrix<S> gap(weights_.rows(), R.cols());
+    for (Index d = 0; d < gap.rows(); ++d) gap.row(d) = R.row(dependents_[std::size_t(d)]);
     if (by_dependents()) {
-      const Matrix<S> gap = rows_of(R, dependents_) - weights_ * f;
+      gap -= weights_ * f;
       f.noalias() += weights_.transpose() * normal_.solve(gap);
-      return f;
+      return;
     }
-    f.noalias() += weights_.transpose() * rows_of(R, dependents_);
-    return normal_.solve(f);
+    f.noalias() += weights_.transpose() * gap;
+    f = normal_.solve(f).eval();
   }
 
-  Solution solve(const Matrix<S>& R) const { return solve_basis(basis_values(R)); }
-
-  Solution solve_basis(Matrix<S> f) const {
-    Solution out;
-    out.bias.setZero(f.cols());
-    factor_.solve(f);
-    if (bordered_ && rank() > 0) {
-      out.bias = f.colwise().sum() / ones_sum_;
-      f.noalias() -= ones_ * out.bias;
-      f.rowwise() -= f.colwise().mean().eval();  // 1^T a = 0, to its last roundings
-    }
-    out.dual = std::move(f);
+  Solution solve(const Matrix<S>& R) const {
+    Solution out{Matrix<S>(rank(), R.cols()), Bias(R.cols())};
+    basis_values(R, out.dual);
+    solve_basis(out.dual, out.bias);
     return out;
+  }
+
+  // In place: values f (r, t) on the basis become dual coefficients.
+  void solve_basis(MatrixRef<S> f, Eigen::Ref<Bias> bias) const {
+    bias.setZero();
+    factor_.solve(f);
+    if (!bordered_ || rank() == 0) return;
+    const auto ones = ones_.view();
+    for (Index k = 0; k < f.cols(); ++k) {
+      bias(k) = f.col(k).sum() / ones_sum_;
+      f.col(k) -= bias(k) * ones;
+      f.col(k).array() -= f.col(k).mean();  // 1^T a = 0, to its last roundings
+    }
   }
 
   // Carried along: (L^-1 Y)^T for the targets Y (n, t). The reflections that erase
   // rows of L turn it into that of the targets that stay, so a deletion needs the
   // backward substitution alone. Without dependents only.
-  void carry(const RowMatrix<S>& Y) {
-    Matrix<S> half = rows_of(Matrix<S>(Y), basis_);
+  void carry(const ConstRowMatrixRef<S>& Y, Workspace& space) {
+    const Workspace::Frame frame(space);
+    auto half = space.matrix<S>(rank(), Y.cols());
+    for (Index i = 0; i < rank(); ++i) half.row(i) = Y.row(basis_[static_cast<std::size_t>(i)]);
     factor_.forward(half);
-    carried_ = half.transpose();
+    carried_.set_zero(Y.cols(), rank());
+    carried_.view() = half.transpose();
   }
   bool carries() const { return carried_.size() > 0; }
-  void drop_carried() { carried_.resize(0, 0); }
-  Matrix<S> solve_carried(S scale) const {  // without intercept
-    Matrix<S> a = scale * carried_.transpose();
+  void drop_carried() { carried_ = Matrix<S>(); }
+  void solve_carried(S scale, MatrixRef<S> a) const {  // without intercept
+    a = scale * carried_.view().transpose();
     factor_.backward(a);
-    return a;
   }
 
   // ([I; W]^+)^T a: the least-norm dual coefficients of all n samples.
@@ -131,7 +145,7 @@ class DualSystem {
     const Index r = rank();
     Matrix<S> held_out(size(), dual.cols());
     Vector<S> diagonal = factor_.inverse().colwise().squaredNorm();
-    if (bordered_) diagonal -= ones_.cwiseAbs2() / ones_sum_;
+    if (bordered_) diagonal -= ones_.view().cwiseAbs2() / ones_sum_;
     Vector<S> reach = Vector<S>::Zero(r);
     if (!full_rank()) reach = weights_.cwiseAbs().colwise().maxCoeff();
     const S negligible = std::max(weight_tolerance(), weight_noise_);
@@ -156,48 +170,42 @@ class DualSystem {
     Erasure how = Erasure::none;
     Indices loose;
   };
-  Erased erase(const Indices& samples, bool gram_is_accurate, bool recheck) {
-    Indices rows, renamed;
-    std::vector<char> gone(static_cast<std::size_t>(size()), 0);
-    for (const Index i : samples) gone[static_cast<std::size_t>(i)] = 1;
-    renamed.reserve(gone.size());
-    Index next = 0;
-    for (const char g : gone) renamed.push_back(g ? -1 : next++);
+  Erased erase(View<Index> samples, bool gram_is_accurate, bool recheck, Workspace& space) {
+    const Workspace::Frame frame(space);
+    Index* renamed = space.take<Index>(size());  // -1 for a sample that leaves
+    {
+      Index next = 0;
+      std::size_t f = 0;
+      for (Index i = 0; i < size(); ++i) {
+        const bool gone = f < samples.size() && samples[f] == i;
+        renamed[i] = gone ? -1 : next++;
+        f += gone;
+      }
+    }
+    const auto leaves = [&](Index sample) { return renamed[sample] < 0; };
+    Index* positions = space.take<Index>(static_cast<Index>(samples.size()));
+    std::size_t leaving = 0;
     for (std::size_t k = 0; k < basis_.size(); ++k)
-      if (gone[static_cast<std::size_t>(basis_[k])]) rows.push_back(static_cast<Index>(k));
+      if (leaves(basis_[k])) positions[leaving++] = static_cast<Index>(k);
+    const View<Index> rows(positions, leaving);
 
     Erased out;
-    Indices kept_rows, kept_dependents, dependents;
-    for (std::size_t d = 0; d < dependents_.size(); ++d) {
-      const Index i = dependents_[d];
-      if (gone[static_cast<std::size_t>(i)]) continue;
-      bool loose = recheck || (!rows.empty() && weight_noise_ > noise_to_renew);
-      for (const Index k : rows)
-        loose = loose || std::abs(weights_(static_cast<Index>(d), k)) > weight_tolerance();
-      if (loose) {
-        out.loose.push_back(renamed[static_cast<std::size_t>(i)]);
-      } else {
-        kept_dependents.push_back(static_cast<Index>(d));
-        dependents.push_back(renamed[static_cast<std::size_t>(i)]);
-      }
-    }
-    Indices basis;
-    for (std::size_t k = 0, f = 0; k < basis_.size(); ++k) {
-      if (f < rows.size() && rows[f] == static_cast<Index>(k)) {
-        ++f;
-      } else {
-        kept_rows.push_back(static_cast<Index>(k));
-        basis.push_back(renamed[static_cast<std::size_t>(basis_[k])]);
-      }
-    }
-    Matrix<S> weights = full_rank() ? Matrix<S>(0, static_cast<Index>(basis.size()))
-                                    : Matrix<S>(block_of(weights_, kept_dependents, kept_rows));
-    out.how = factor_.erase(rows, gram_is_accurate, carries() ? &carried_ : nullptr);
-    if (out.how == Erasure::refactored) drop_carried();
-    basis_.swap(basis);
-    dependents_.swap(dependents);
-    weights_.swap(weights);
+    if (!full_rank()) out.loose = erase_dependents(rows, renamed, recheck);
+    basis_.resize(detail::close_ranks(
+        basis_.size(), rows, [&](std::size_t from, std::size_t to) { basis_[to] = basis_[from]; }));
+    for (Index& sample : basis_) sample = renamed[sample];
+    MatrixRef<S> carried(carried_.view());
+    out.how = factor_.erase(rows, gram_is_accurate, carries() ? &carried : nullptr, space);
+    if (out.how == Erasure::refactored)
+      drop_carried();
+    else if (carries())
+      carried_.keep_first(rank());
     return out;  // the caller calls finish()
+  }
+  // Of the workspace, to erase k of n samples with t outputs carried.
+  static std::size_t erase_bytes(Index n, Index k, Index t) {
+    return Workspace::bytes<Index>(n) + Workspace::bytes<Index>(k) +
+           TriangularFactor<S>::erase_bytes(n, k, t);
   }
 
   // Candidates that were examined: `samples` join the basis with the new rows
@@ -224,9 +232,11 @@ class DualSystem {
   void finish() {
     if (weights_.cols() != rank()) weights_.resize(0, rank());
     if (bordered_) {
-      ones_.setOnes(rank());
-      factor_.solve(ones_);
-      ones_sum_ = ones_.sum();
+      ones_.set_zero(rank(), 1);
+      auto ones = ones_.view();
+      ones.setOnes();
+      factor_.solve(ones);
+      ones_sum_ = ones.sum();
     }
     if (full_rank()) return;
     const Index k = by_dependents() ? weights_.rows() : weights_.cols();
@@ -244,6 +254,30 @@ class DualSystem {
 
  private:
   static constexpr S noise_to_renew = 64000 * std::numeric_limits<S>::epsilon();
+
+  // Those that need none of the leaving rows of the basis stay; the others are returned.
+  Indices erase_dependents(View<Index> rows, const Index* renamed, bool recheck) {
+    Indices loose, kept_rows, kept, dependents;
+    for (std::size_t d = 0; d < dependents_.size(); ++d) {
+      const Index to = renamed[dependents_[d]];
+      if (to < 0) continue;
+      bool is_loose = recheck || (!rows.empty() && weight_noise_ > noise_to_renew);
+      for (const Index k : rows)
+        is_loose = is_loose || std::abs(weights_(static_cast<Index>(d), k)) > weight_tolerance();
+      if (is_loose) {
+        loose.push_back(to);
+      } else {
+        kept.push_back(static_cast<Index>(d));
+        dependents.push_back(to);
+      }
+    }
+    for (std::size_t k = 0; k < basis_.size(); ++k)
+      if (renamed[basis_[k]] >= 0) kept_rows.push_back(static_cast<Index>(k));
+    Matrix<S> weights = block_of(weights_, kept, kept_rows);
+    dependents_.swap(dependents);
+    weights_.swap(weights);
+    return loose;
+  }
 
   bool by_dependents() const { return weights_.rows() <= weights_.cols(); }
   // Below this an entry of W is surely rounding; above it a row is examined again.
@@ -282,10 +316,10 @@ class DualSystem {
   Indices basis_, dependents_;
   Matrix<S> weights_;
   bool bordered_ = false;
-  Vector<S> ones_;
+  KeptStorage<Vector<S>> ones_;
   S ones_sum_ = 1, weight_noise_ = 0;
   Eigen::LLT<Matrix<S>> normal_;
-  Matrix<S> carried_;  // (t, r)
+  KeptStorage<Matrix<S>> carried_;  // (t, r)
 };
 
 }  // namespace minnorm

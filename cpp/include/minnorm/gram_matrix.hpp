@@ -5,14 +5,15 @@
 // column are overwritten by those of the last slot, in O(n), and nothing is moved
 // otherwise. Shared (for a preview), the matrix is only read and slots are skipped.
 // Shapes: (n, n), with spare capacity. Cost: erase n k, append n^2 when it grows,
-// times n^2 t with one read of a triangle when t = 1.
-// Results are new. Throws nothing but std::bad_alloc.
+// times n^2 t, with one read of a triangle for each of a few outputs.
+// Results are new or written where the caller says. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <memory>
 #include <utility>
 
 #include "symmetric_product.hpp"
+#include "workspace.hpp"
 
 namespace minnorm {
 
@@ -48,30 +49,46 @@ class GramMatrix {
   }
   Vector<double> diagonal() const {
     Vector<double> d(size());
-    for (Index i = 0; i < size(); ++i) {
-      const Index s = slot_[static_cast<std::size_t>(i)];
-      d(i) = static_cast<double>((*K_)(s, s));
-    }
+    for (Index i = 0; i < size(); ++i) d(i) = diagonal(i);
     return d;
+  }
+  double diagonal(Index i) const {
+    const Index s = slot_[static_cast<std::size_t>(i)];
+    return static_cast<double>((*K_)(s, s));
+  }
+  double trace() const {
+    double sum = 0;
+    for (Index i = 0; i < size(); ++i) sum += diagonal(i);
+    return sum;
   }
 
   // Roundings in sequence behind an entry of `times` for t outputs.
   double depth(Index t) const {
-    return t == 1 ? detail::symmetric_product_depth(slots_) : static_cast<double>(slots_);
+    return t <= few_outputs ? detail::symmetric_product_depth(slots_) : static_cast<double>(slots_);
   }
 
-  // K_(all, samples) a, (n, t).
-  Matrix<S> times(const Indices& samples, const Matrix<S>& a) const {
-    Matrix<S> placed = Matrix<S>::Zero(slots_, a.cols());
-    for (std::size_t k = 0; k < samples.size(); ++k)
-      placed.row(slot_[static_cast<std::size_t>(samples[k])]) = a.row(static_cast<Index>(k));
-    Matrix<S> product(slots_, a.cols());
-    if (a.cols() == 1)
-      detail::symmetric_product<S>(K_->data(), K_->rows(), slots_, placed.data(), product.data());
-    else
-      product.noalias() = K_->topLeftCorner(slots_, slots_) * placed;
-    return rows_of(product, slot_);
+  // product (n, t) = K_(all, samples) a. Few outputs go one by one, each by one read of a
+  // triangle, with times_bytes of the workspace; for more K is multiplied as a whole.
+  void times(View<Index> samples, const ConstMatrixRef<S>& a, MatrixRef<S> product,
+             Workspace& space) const {
+    if (a.cols() > few_outputs) {
+      Matrix<S> placed = Matrix<S>::Zero(slots_, a.cols());
+      for (std::size_t k = 0; k < samples.size(); ++k)
+        placed.row(slot_[static_cast<std::size_t>(samples[k])]) = a.row(static_cast<Index>(k));
+      product = rows_of<S>(K_->topLeftCorner(slots_, slots_) * placed, slot_);
+      return;
+    }
+    const Workspace::Frame frame(space);
+    auto placed = space.vector<S>(slots_), image = space.vector<S>(slots_);
+    for (Index j = 0; j < a.cols(); ++j) {
+      placed.setZero();
+      for (std::size_t k = 0; k < samples.size(); ++k)
+        placed(slot_[static_cast<std::size_t>(samples[k])]) = a(static_cast<Index>(k), j);
+      detail::symmetric_product<S>(K_->data(), K_->rows(), slots_, placed.data(), image.data());
+      for (Index i = 0; i < size(); ++i) product(i, j) = image(slot_[static_cast<std::size_t>(i)]);
+    }
   }
+  static std::size_t times_bytes(Index slots) { return 2 * Workspace::bytes<S>(slots); }
 
   // cross (m, n): values against the retained samples; own (m, m).
   void append(const Matrix<S>& cross, const Matrix<S>& own) {
@@ -95,11 +112,11 @@ class GramMatrix {
   }
 
   // Forgets samples (ascending, distinct).
-  void erase(const Indices& samples) {
-    Indices sample_of(static_cast<std::size_t>(slots_), -1);
-    for (std::size_t i = 0; i < slot_.size(); ++i)
-      sample_of[static_cast<std::size_t>(slot_[i])] = static_cast<Index>(i);
+  void erase(View<Index> samples, Workspace& space) {
     if (!shared_) {
+      const Workspace::Frame frame(space);
+      Index* sample_of = space.take<Index>(slots_);
+      for (std::size_t i = 0; i < slot_.size(); ++i) sample_of[slot_[i]] = static_cast<Index>(i);
       Matrix<S>& K = *K_;
       for (const Index sample : samples) {
         const Index hole = slot_[static_cast<std::size_t>(sample)], last = --slots_;
@@ -107,23 +124,18 @@ class GramMatrix {
           K.col(hole).head(last + 1) = K.col(last).head(last + 1);
           K.row(hole).head(last + 1) = K.row(last).head(last + 1);
           K(hole, hole) = K(last, last);
-          const Index moved = sample_of[static_cast<std::size_t>(last)];
-          sample_of[static_cast<std::size_t>(hole)] = moved;
+          const Index moved = sample_of[last];
+          sample_of[hole] = moved;
           slot_[static_cast<std::size_t>(moved)] = hole;
         }
         K.col(last).head(last + 1).setZero();
         K.row(last).head(last + 1).setZero();
       }
     }
-    std::size_t f = 0, kept = 0;
-    for (std::size_t i = 0; i < slot_.size(); ++i) {
-      if (f < samples.size() && samples[f] == static_cast<Index>(i))
-        ++f;
-      else
-        slot_[kept++] = slot_[i];
-    }
-    slot_.resize(kept);
+    slot_.resize(detail::close_ranks(
+        slot_.size(), samples, [&](std::size_t from, std::size_t to) { slot_[to] = slot_[from]; }));
   }
+  static std::size_t erase_bytes(Index slots) { return Workspace::bytes<Index>(slots); }
 
   // The same matrix, read only.
   GramMatrix borrowed() const {
@@ -133,6 +145,9 @@ class GramMatrix {
   }
 
  private:
+  // Eight triangles take as long as one product of Eigen with eight columns.
+  static constexpr Index few_outputs = 8;
+
   GramMatrix alias() const {
     GramMatrix other;
     other.K_ = K_;

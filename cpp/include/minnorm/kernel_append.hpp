@@ -36,7 +36,9 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
   Matrix<double> A = times_inverse(cross), C;
   for (int round = 0; round < 2; ++round) {
     if (round > 0) A = (A + times_inverse(C)).template cast<S>().template cast<double>();
-    const Matrix<S> product = K.times(basis, A.transpose().template cast<S>());
+    Matrix<S> product(K.size(), A.rows());
+    Workspace space;
+    K.times(basis, A.transpose().template cast<S>(), product, space);
     C = cross - rows_of(product, basis).transpose().template cast<double>() - alpha * A;
   }
   Matrix<double> Sm = own.template cast<double>();
@@ -73,7 +75,7 @@ KernelGrowth<S> examine_kernel(const DualSystem<S>& system, const GramMatrix<S>&
     out.samples.dependents.push_back(candidates[static_cast<std::size_t>(i)]);
   if (chosen.rank > 0) {
     const Matrix<double> A_in = rows_of(A, in);
-    const double weights = A_in.norm(), trace = K.diagonal().sum() + double(r) * alpha;
+    const double weights = A_in.norm(), trace = K.trace() + double(r) * alpha;
     // C is evaluated in the precision of K, with |K_BB| at most its trace.
     const double depth = gamma<S>(static_cast<double>(K.slots()) + 6);
     const double c_error = depth * (cross.norm() + weights * trace);

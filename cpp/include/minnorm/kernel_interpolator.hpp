@@ -9,6 +9,8 @@
 // Shapes: X (n, p) or a precomputed K (n, n), Y (n, t). Cost: fit n^2 p + 2 n^3 / 3,
 // forget of k samples 2 n^2 k + 3 n^2, memory 2 n^2.
 // Aliasing: X, K and Y are copied, unless X comes as rows that are viewed.
+// Memory: `forget` asks for all it needs before it changes anything, and gives it back;
+// after `reserve` it takes none from the heap.
 // Throws InputError, ShapeError, UnknownSampleError, NotPositiveDefiniteError,
 // before anything changes.
 #pragma once
@@ -68,13 +70,14 @@ class KernelInterpolator {
 
   // (n, t); of least norm where samples are dependent.
   RowMatrix<S> dual_coef() const {
-    return system_.spread(solution_.dual) * static_cast<S>(scale_) /
+    return system_.spread(solution_.dual.view()) * static_cast<S>(scale_) /
            static_cast<S>(solution_.y_scale);
   }
 
   // (q, t). Z (q, p); precomputed: Z (q, n) values against the retained samples.
   RowMatrix<S> predict(ConstRowMatrixRef<S> Z) const {
-    const Matrix<S> a = solution_.dual * static_cast<S>(scale_) / static_cast<S>(solution_.y_scale);
+    const Matrix<S> a =
+        solution_.dual.view() * static_cast<S>(scale_) / static_cast<S>(solution_.y_scale);
     if (precomputed()) {
       if (Z.cols() != n_samples())
         throw ShapeError("X: number of kernel values in a row: " +
@@ -98,15 +101,24 @@ class KernelInterpolator {
     return out;
   }
 
-  void forget(const std::vector<Handle>& handles) {
-    const Indices gone = samples_.positions_to_forget(handles);
+  // Keeps the memory of deletions: from now on `forget` of up to k samples takes none from
+  // the heap, where samples are independent and k and the number of outputs are at most
+  // 8; beyond that Eigen's matrix products take their buffers there.
+  void reserve(Index k = detail::few_columns) {
+    if (k < 1) throw InputError("reserve: expected at least one sample, got " + std::to_string(k));
+    workspace_.reserve(deletion_bytes(k));
+  }
+
+  void forget(View<Handle> handles) {
+    const Workspace::Frame frame(workspace_, deletion_bytes(static_cast<Index>(handles.size())));
+    const View<Index> gone = samples_.positions_to_forget(handles, workspace_);
     if (!system_.full_rank()) return forget_with_dependents(gone);
-    const auto erased = system_.erase(gone, false, false);
+    const auto erased = system_.erase(gone, false, false, workspace_);
     system_.finish();
-    rows_.erase(gone);
-    K_.erase(gone);
+    rows_.erase(gone, workspace_);
+    K_.erase(gone, workspace_);
     samples_.erase(gone);
-    method_ = base_method() + detail::suffix(erased.how);
+    detail::set_suffix(method_, detail::suffix(erased.how));
     resolve();
   }
 
@@ -157,7 +169,7 @@ class KernelInterpolator {
   }
 
   // What forget would give. Shares rows and kernel matrix: valid until this changes.
-  KernelInterpolator preview(const std::vector<Handle>& handles) const {
+  KernelInterpolator preview(View<Handle> handles) const {
     KernelInterpolator other(options_);
     other.rows_ = rows_.borrowed();
     other.K_ = K_.borrowed();
@@ -172,7 +184,7 @@ class KernelInterpolator {
   }
 
   RowMatrix<S> leave_one_out() const {
-    return system_.leave_one_out(solution_.dual, solution_.residual) /
+    return system_.leave_one_out(solution_.dual.view(), solution_.residual.view()) /
            static_cast<S>(solution_.y_scale);
   }
 
@@ -204,7 +216,7 @@ class KernelInterpolator {
     out.lambda_ = state.lambda;
     out.rows_ = out.precomputed() ? no_features(state.K.rows()) : std::move(rows);
     out.K_ = GramMatrix<S>(Matrix<S>(state.K * static_cast<S>(state.scale)));
-    out.examined_ = out.K_.diagonal().sum();
+    out.examined_ = out.K_.trace();
     out.samples_ = std::move(state.samples);
     out.system_ = DualSystem<S>(TriangularFactor<S>(std::move(state.L)), std::move(state.basis),
                                 std::move(state.dependents), std::move(state.weights), false);
@@ -215,7 +227,14 @@ class KernelInterpolator {
 
  private:
   double alpha() const { return options_.alpha * scale_; }
-  std::string base_method() const { return method_.substr(0, method_.find('+')); }
+  // Of the workspace, for a deletion of k samples.
+  std::size_t deletion_bytes(Index k) const {
+    const Index n = n_samples(), t = samples_.targets().cols(), most = std::min(k, n);
+    return Workspace::bytes<Index>(k) +
+           std::max({DualSystem<S>::erase_bytes(n, most, t), Workspace::bytes<Index>(rows_.slots()),
+                     GramMatrix<S>::erase_bytes(K_.slots()),
+                     detail::kernel_solution_bytes<S>(n, K_.slots(), t)});
+  }
   static Rows<S> no_features(Index n) {
     return Rows<S>(typename Rows<S>::Block{nullptr, n, 0, nullptr}, 0, true);
   }
@@ -277,8 +296,9 @@ class KernelInterpolator {
     fresh.system_ = std::move(factored.system);
     fresh.lambda_ = factored.lambda;
     fresh.method_ = factored.method;
-    fresh.examined_ = fresh.K_.diagonal().sum();
+    fresh.examined_ = fresh.K_.trace();
     fresh.resolve();
+    fresh.workspace_ = std::move(workspace_);
     *this = std::move(fresh);
   }
 
@@ -314,20 +334,20 @@ class KernelInterpolator {
     lambda_ = growth.samples.samples.empty()
                   ? growth.lambda
                   : detail::renewed_lambda<S>(system_, K_, alpha(), growth.lambda);
-    method_ = base_method() + "+append";
+    detail::set_suffix(method_, "+append");
     resolve();
     return handles;
   }
 
-  void forget_with_dependents(const Indices& gone) {
+  void forget_with_dependents(View<Index> gone) {
     GramMatrix<S> K = K_.borrowed();
-    K.erase(gone);
+    K.erase(gone, workspace_);
     Samples<S> samples = samples_;
     samples.erase(gone);
-    const double trace = K.diagonal().sum();
+    const double trace = K.trace();
     const bool shrunk = trace < examined_ / 4;
     DualSystem<S> system = system_;
-    const auto erased = system.erase(gone, false, shrunk);
+    const auto erased = system.erase(gone, false, shrunk, workspace_);
     system.finish();
     double lambda = lambda_;
     const Index loose = static_cast<Index>(erased.loose.size());
@@ -348,36 +368,38 @@ class KernelInterpolator {
       KernelInterpolator fresh(options_);
       fresh.replace_all(no_features(values.rows()), std::move(values), std::move(samples));
       rows.erase(gone);  // overwrites, once the fit has succeeded
-      K_.erase(gone);
+      K_.erase(gone, workspace_);
       fresh.rows_ = std::move(rows);
+      fresh.workspace_ = std::move(workspace_);
       *this = std::move(fresh);
       method_ += "+refit";
       certificate_.method = method_;
       return;
     }
     if (shrunk) examined_ = trace;
-    rows_.erase(gone);
-    K_.erase(gone);
+    rows_.erase(gone, workspace_);
+    K_.erase(gone, workspace_);
     samples_ = std::move(samples);
     system_ = std::move(system);
     lambda_ = lambda;
-    method_ = base_method() + detail::suffix(erased.how);
+    detail::set_suffix(method_, detail::suffix(erased.how));
     resolve();
   }
 
   void resolve() {
+    detail::reserve_name(method_);
+    detail::reserve_name(certificate_.method);
     const bool inherited = system_.carries();
-    if (system_.full_rank() && !inherited) system_.carry(samples_.targets());
-    const detail::KernelProblem<S> problem{K_,    samples_.targets(), system_, alpha(), lambda_,
-                                           scale_};
-    solution_ = detail::solve_kernel(problem);
+    if (system_.full_rank() && !inherited) system_.carry(samples_.targets(), workspace_);
+    const detail::KernelProblem<S> problem{K_, samples_, system_, alpha(), lambda_, scale_};
+    detail::solve_kernel(problem, solution_, workspace_);
     if (inherited && solution_.refinements > 0) {
       // Carried along, L^-1 Y has errors relative to targets that are gone, which may
       // have been far larger than those that stay.
-      system_.carry(samples_.targets());
-      solution_ = detail::solve_kernel(problem);
+      system_.carry(samples_.targets(), workspace_);
+      detail::solve_kernel(problem, solution_, workspace_);
     }
-    certificate_ = detail::certify_kernel(problem, solution_);
+    detail::certify_kernel(problem, solution_, certificate_, workspace_);
     certificate_.method = method_;
     certificate_.n_forgotten = samples_.n_forgotten();
   }
@@ -393,6 +415,7 @@ class KernelInterpolator {
   std::string method_;
   detail::KernelSolution<S> solution_;
   Certificate certificate_;
+  Workspace workspace_;
 };
 
 }  // namespace minnorm

@@ -4,7 +4,9 @@
 //
 // K is scaled by a power of two. f(x) = sum_B a_b k(x_b, x).
 // Shapes: K (n, n), targets (n, t). Cost: factor 2 n^3 / 3, a solution with its
-// certificate 2 r^2 t + n^2 t a step. Throws NotPositiveDefiniteError.
+// certificate 2 r^2 t + n^2 t a step. Solutions take their memory from a workspace,
+// kernel_solution_bytes of it; without dependents and for few outputs none from the heap.
+// Throws NotPositiveDefiniteError.
 #pragma once
 
 #include <string>
@@ -21,7 +23,7 @@ namespace minnorm::detail {
 template <class S>
 struct KernelProblem {
   const GramMatrix<S>& K;
-  const RowMatrix<S>& targets;
+  const Samples<S>& samples;
   const DualSystem<S>& system;
   double alpha;   // scaled
   double lambda;  // proved lower bound on lambda_min(K_BB + alpha I), scaled
@@ -30,8 +32,8 @@ struct KernelProblem {
 
 template <class S>
 struct KernelSolution {
-  Matrix<S> dual;      // (r, t)
-  Matrix<S> residual;  // (n, t)
+  KeptStorage<Matrix<S>> dual;      // (r, t)
+  KeptStorage<Matrix<S>> residual;  // (n, t)
   double y_scale = 1;
   int refinements = 0;
 };
@@ -112,84 +114,115 @@ KernelFactorization<S> factorize_kernel(const GramMatrix<S>& K, double alpha) {
   return out;
 }
 
+// Of the workspace, for the solution and its certificate.
 template <class S>
-KernelSolution<S> solve_kernel(const KernelProblem<S>& problem) {
-  const auto& system = problem.system;
-  const Index n = system.size(), t = problem.targets.cols();
-  KernelSolution<S> out;
-  out.y_scale = unit_scale(problem.targets);
-  const Matrix<S> Y = problem.targets * static_cast<S>(out.y_scale);
-  const S alpha = static_cast<S>(problem.alpha);
-  const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
-  const double trace = problem.K.diagonal().sum();
-
-  out.dual = Matrix<S>::Zero(system.rank(), t);
-  out.residual = Y;
-  const auto unmet = [&](const KernelSolution<S>& s) {
-    Matrix<S> f = system.basis_values(s.residual);
-    if (alpha > 0) f -= alpha * s.dual;
-    return f;
-  };
-  const auto step = [&](KernelSolution<S>& s, Matrix<S> f) {
-    s.dual += system.solve_basis(std::move(f)).dual;
-    s.residual = Y - problem.K.times(system.basis(), s.dual);
-  };
-  if (system.carries()) {
-    out.dual = system.solve_carried(static_cast<S>(out.y_scale));
-    out.residual = Y - problem.K.times(system.basis(), out.dual);
-  } else {
-    step(out, unmet(out));
-  }
-  for (; out.refinements < 3; ++out.refinements) {
-    Matrix<S> f = unmet(out);
-    bool settled = true;
-    for (Index k = 0; k < t; ++k)
-      settled = settled && column_norm<S>(f, k) <=
-                               4 * eps *
-                                   (trace / std::sqrt(double(n)) * column_norm<S>(out.dual, k) +
-                                    column_norm<S>(Y, k));
-    if (settled) break;
-    KernelSolution<S> better = out;
-    const double before = f.template cast<double>().norm();
-    step(better, std::move(f));
-    if (!(unmet(better).template cast<double>().norm() < before)) break;
-    better.refinements = out.refinements;
-    out = std::move(better);
-  }
-  return out;
+std::size_t kernel_solution_bytes(Index n, Index slots, Index t) {
+  return 3 * Workspace::bytes<S>(n * t) + Workspace::bytes<S>(t) +
+         GramMatrix<S>::times_bytes(slots) + 2 * Workspace::bytes<double>(n);
 }
 
 template <class S>
-Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& solution) {
+void solve_kernel(const KernelProblem<S>& problem, KernelSolution<S>& out, Workspace& space) {
+  const Workspace::Frame frame(space);
   const auto& system = problem.system;
-  const Matrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
-  const double depth = problem.K.depth(problem.targets.cols()) + 3;
+  const auto targets = problem.samples.targets();
+  const Index n = system.size(), t = targets.cols(), r = system.rank();
+  out.y_scale = unit_scale(targets);
+  out.refinements = 0;
+  const S y_scale = static_cast<S>(out.y_scale);
+  const auto Y = targets * y_scale;
+  const S alpha = static_cast<S>(problem.alpha);
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
-  const Vector<double> root = problem.K.diagonal().cwiseMax(0.0).cwiseSqrt();
+  const double trace = problem.K.trace();
+
+  out.dual.set_zero(r, t);
+  out.residual.set_zero(n, t);
+  auto dual = out.dual.view(), residual = out.residual.view();
+  residual = Y;
+  auto f = space.matrix<S>(r, t);
+  Eigen::Map<typename DualSystem<S>::Bias> no_bias(space.take<S>(t), t);
+  const auto measure = [&] {
+    problem.K.times(system.basis(), dual, residual, space);
+    residual = Y - residual;
+  };
+  // f: the right-hand side that is still to be met.
+  const auto unmet = [&] {
+    system.basis_values(residual, f);
+    if (alpha > 0) f -= alpha * dual;
+  };
+  const auto step = [&] {
+    system.solve_basis(f, no_bias);
+    dual += f;
+    measure();
+  };
+  const auto settled = [&] {
+    for (Index k = 0; k < t; ++k) {
+      const double size =
+          trace / std::sqrt(static_cast<double>(n)) * column_norm(dual, k) + column_norm(Y, k);
+      if (!(column_norm(f, k) <= 4 * eps * size)) return false;
+    }
+    return true;
+  };
+  if (system.carries()) {
+    system.solve_carried(y_scale, dual);
+    measure();
+  } else {
+    unmet();
+    step();
+  }
+  unmet();
+  while (out.refinements < 3 && !settled()) {
+    const Workspace::Frame trial(space);
+    auto old_dual = space.matrix<S>(r, t), old_residual = space.matrix<S>(n, t);
+    old_dual = dual;
+    old_residual = residual;
+    const double before = f.template cast<double>().norm();
+    step();
+    unmet();
+    if (!(f.template cast<double>().norm() < before)) {
+      dual = old_dual;
+      residual = old_residual;
+      break;
+    }
+    ++out.refinements;
+  }
+}
+
+// All of the certificate but its name and the number forgotten.
+template <class S>
+void certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& solution,
+                    Certificate& c, Workspace& space) {
+  const Workspace::Frame frame(space);
+  const auto& system = problem.system;
+  const auto targets = problem.samples.targets();
+  const auto Y = targets * static_cast<S>(solution.y_scale);
+  const double depth = problem.K.depth(targets.cols()) + 3;
+  const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
+  auto root = space.vector<double>(system.size()), gap = space.vector<double>(system.size());
+  for (Index i = 0; i < root.size(); ++i) root(i) = std::sqrt(std::max(problem.K.diagonal(i), 0.0));
   const double trace = root.squaredNorm();
 
-  Certificate c;
+  c.clear_figures();
   c.rank = system.rank();
   c.n_retained = system.size();
   c.refinement_steps = solution.refinements;
   c.interpolates = problem.alpha == 0;
   double bound = 0;
-  for (Index k = 0; k < Y.cols(); ++k) {
-    const Vector<double> residual = solution.residual.col(k).template cast<double>();
-    const Vector<double> dual = solution.dual.col(k).template cast<double>();
+  for (Index k = 0; k < targets.cols(); ++k) {
+    const auto residual = solution.residual.view().col(k).template cast<double>();
+    const auto dual = solution.dual.view().col(k).template cast<double>();
     // |K_ij| <= sqrt(K_ii K_jj): (|K| |a|)_i is at most root(i) sum_j root(j) |a_j|.
     double reach = 0;
     for (Index j = 0; j < system.rank(); ++j)
       reach += root(system.basis()[static_cast<std::size_t>(j)]) * std::abs(dual(j));
-    const double targets = Y.col(k).template cast<double>().norm();
-    const double size = std::sqrt(trace) * reach + targets;
+    const double size = std::sqrt(trace) * reach + column_norm(Y, k);
     const double evaluation = gamma<S>(depth) * size * (1 + 1e-10);
     const double norm = residual.norm();
     c.residual = std::max(c.residual, norm);
     c.interpolates = c.interpolates && norm <= 100 * eps * size;
     double output;
     if (problem.alpha > 0) {
-      Vector<double> gap = residual;
+      gap = residual;
       for (Index j = 0; j < system.rank(); ++j)
         gap(system.basis()[static_cast<std::size_t>(j)]) -= problem.alpha * dual(j);
       output = (gap.norm() + evaluation + gamma<double>(2) * problem.alpha * dual.norm()) *
@@ -201,14 +234,13 @@ Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution
       if (system.rank() > 0 && !system.full_rank() && norm > evaluation) {
         // Least squares: with g = (K r)_B the distance is at most |g| / lambda^(3/2),
         // since K_BB (a - a*) = (I + W^T W)^-1 K_BB^-1 g.
-        Indices all(static_cast<std::size_t>(system.size()));
-        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
-        const Matrix<S> r = solution.residual.col(k);
-        const Matrix<S> Kr = problem.K.times(all, r);
+        const Matrix<S> r = solution.residual.view().col(k);
+        Matrix<S> Kr(system.size(), 1);
+        problem.K.times(all_indices(system.size()), r, Kr, space);
         const Matrix<S> g = rows_of(Kr, system.basis());
         double weight = 0;
         for (Index i = 0; i < system.size(); ++i) weight += root(i) * std::abs(residual(i));
-        const double gradient = column_norm<S>(g, 0) + gamma<S>(depth) * std::sqrt(trace) * weight;
+        const double gradient = column_norm(g, 0) + gamma<S>(depth) * std::sqrt(trace) * weight;
         output = std::min(output, divided(gradient, problem.lambda * root_lambda) +
                                       divided(evaluation, root_lambda));
       }
@@ -222,7 +254,6 @@ Certificate certify_kernel(const KernelProblem<S>& problem, const KernelSolution
   c.prediction_error_bound = c.parameter_error_bound;
   c.sigma_min_bound = problem.lambda / problem.scale;
   c.condition_bound = divided(trace + problem.alpha, problem.lambda);
-  return c;
 }
 
 }  // namespace minnorm::detail

@@ -9,6 +9,8 @@
 // Shapes: X (n, p), Y (n, t), coef (t, p). Cost of forget for k samples: 2 n^2 k for
 // the factor and 4 n p t for theta, residual and certificate; fit n^2 p + 2 n^3 / 3.
 // Aliasing: X and Y are copied, unless X comes as rows that are viewed; results are new.
+// Memory: `forget` asks for all it needs before it changes anything, and gives it back;
+// after `reserve` it takes none from the heap.
 // Throws InputError, ShapeError, UnknownSampleError, before anything changes.
 #pragma once
 
@@ -65,7 +67,7 @@ class LinearInterpolator {
   // (n, t): theta = X^T dual; of least norm where samples are dependent.
   RowMatrix<S> dual_coef() const {
     const S c = static_cast<S>(frame_.scale);
-    return system_.spread(solution_.dual) * c / static_cast<S>(solution_.y_scale) * c;
+    return system_.spread(solution_.dual.view()) * c / static_cast<S>(solution_.y_scale) * c;
   }
   RowMatrix<S> predict(ConstRowMatrixRef<S> Z) const {
     if (Z.cols() != n_features())
@@ -75,16 +77,24 @@ class LinearInterpolator {
     return out;
   }
 
-  void forget(const std::vector<Handle>& handles) {
-    const Indices gone = samples_.positions_to_forget(handles);
+  // Keeps the memory of deletions: from now on `forget` of up to k samples takes none from
+  // the heap, where samples are independent and k and the number of outputs are at most
+  // 8; beyond that Eigen's matrix products take their buffers there.
+  void reserve(Index k = detail::few_columns) {
+    if (k < 1) throw InputError("reserve: expected at least one sample, got " + std::to_string(k));
+    workspace_.reserve(deletion_bytes(k));
+  }
+
+  void forget(View<Handle> handles) {
+    const Workspace::Frame frame(workspace_, deletion_bytes(static_cast<Index>(handles.size())));
+    const View<Index> gone = samples_.positions_to_forget(handles, workspace_);
     if (!system_.full_rank()) return forget_with_dependents(gone);
-    Vector<double> norms = detail::without(norms_, gone);
-    const auto erased = system_.erase(gone, from_gram_, false);
+    const auto erased = system_.erase(gone, from_gram_, false, workspace_);
     system_.finish();
-    rows_.erase(gone);
+    rows_.erase(gone, workspace_);
     samples_.erase(gone);
-    norms_.swap(norms);
-    method_ = base_method() + detail::suffix(erased.how);
+    detail::erase_entries(norms_, gone);
+    detail::set_suffix(method_, detail::suffix(erased.how));
     resolve();
   }
 
@@ -122,7 +132,7 @@ class LinearInterpolator {
     system_.grow(growth.rows);
     rows_ = std::move(rows);
     samples_ = std::move(samples);
-    norms_.swap(norms);
+    norms_ = norms;
     sigma_ = growth.rows.samples.empty() ? growth.sigma
                                          : detail::renewed_sigma<S>(system_, rows_, frame_, alpha(),
                                                                     growth.sigma, frobenius);
@@ -130,7 +140,7 @@ class LinearInterpolator {
       replace_all(std::move(rows_), std::move(samples_));  // by QR, where a bound can be had
       return handles;
     }
-    method_ = base_method() + "+append";
+    detail::set_suffix(method_, "+append");
     resolve();
     return handles;
   }
@@ -142,9 +152,9 @@ class LinearInterpolator {
   }
 
   // What forget would give. Shares the rows: valid until this model changes.
-  LinearInterpolator preview(const std::vector<Handle>& handles) const {
+  LinearInterpolator preview(View<Handle> handles) const {
     LinearInterpolator other(options_);
-    other.commit(rows_.borrowed(), samples_, system_, norms_, sigma_);
+    other.commit(rows_.borrowed(), samples_, system_, norms_.view(), sigma_);
     other.frame_ = frame_;
     other.examined_ = examined_;
     other.from_gram_ = from_gram_;
@@ -155,7 +165,7 @@ class LinearInterpolator {
 
   // (n, t) residuals y_i - f_{-i}(x_i) of every left-one-out model.
   RowMatrix<S> leave_one_out() const {
-    return system_.leave_one_out(solution_.dual, solution_.residual) /
+    return system_.leave_one_out(solution_.dual.view(), solution_.residual.view()) /
            static_cast<S>(solution_.y_scale);
   }
   // (m, p) directions: coef_{-i} = coef - residual_i direction_i, and the same for
@@ -195,7 +205,7 @@ class LinearInterpolator {
             system_.dependents(),
             system_.weights(),
             sigma_,
-            norms_.norm(),
+            norms_.view().norm(),
             from_gram_,
             method_};
   }
@@ -206,7 +216,7 @@ class LinearInterpolator {
     DualSystem<S> system(TriangularFactor<S>(std::move(state.L)), std::move(state.basis),
                          std::move(state.dependents), std::move(state.weights),
                          state.options.fit_intercept);
-    Vector<double> norms = detail::row_norms(rows, state.frame.scale, {});
+    Vector<double> norms = detail::row_norms(rows, state.frame.scale);
     out.examined_ = norms.norm();
     out.commit(std::move(rows), std::move(state.samples), std::move(system), std::move(norms),
                state.sigma);
@@ -217,8 +227,14 @@ class LinearInterpolator {
 
  private:
   double alpha() const { return options_.alpha * frame_.scale * frame_.scale; }
-  std::string base_method() const { return method_.substr(0, method_.find('+')); }
-  double augmented_frobenius(const Vector<double>& norms) const {
+  // Of the workspace, for a deletion of k samples.
+  std::size_t deletion_bytes(Index k) const {
+    const Index n = n_samples(), t = samples_.targets().cols(), most = std::min(k, n);
+    return Workspace::bytes<Index>(k) +
+           std::max({DualSystem<S>::erase_bytes(n, most, 0), Workspace::bytes<Index>(rows_.slots()),
+                     detail::solution_bytes<S>(n, n_features(), t)});
+  }
+  double augmented_frobenius(const Eigen::Ref<const Vector<double>>& norms) const {
     return std::sqrt(norms.squaredNorm() +
                      frame_.offset * frame_.offset * static_cast<double>(norms.size()));
   }
@@ -238,7 +254,7 @@ class LinearInterpolator {
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
     fresh.frame_.scale = std::ldexp(1.0, -exponent);
-    Vector<double> norms = detail::row_norms(rows, fresh.frame_.scale, {});
+    Vector<double> norms = detail::row_norms(rows, fresh.frame_.scale);
     if (options_.fit_intercept) {
       const double spread = norms.norm() / static_cast<double>(rows.size());
       fresh.frame_.offset = spread > 0 ? std::exp2(std::round(std::log2(spread))) : 1;
@@ -256,20 +272,23 @@ class LinearInterpolator {
     fresh.commit(std::move(rows), std::move(samples), std::move(factored.system), std::move(norms),
                  factored.sigma);
     fresh.resolve();
+    fresh.workspace_ = std::move(workspace_);
     *this = std::move(fresh);
   }
 
   // Dependent samples may have to step in for those that leave, and the rank
   // tolerance follows the rows that stay: as a fresh fit would decide.
-  void forget_with_dependents(const Indices& gone) {
+  void forget_with_dependents(View<Index> gone) {
     Rows<S> rows = rows_.borrowed();
     rows.erase(gone);
     Samples<S> samples = samples_;
     samples.erase(gone);
-    Vector<double> norms = detail::without(norms_, gone);
+    auto kept_norms = norms_;
+    detail::erase_entries(kept_norms, gone);
+    Vector<double> norms = kept_norms.view();
     const bool shrunk = norms.norm() < examined_ / 2;
     DualSystem<S> system = system_;
-    auto erased = system.erase(gone, false, shrunk);
+    auto erased = system.erase(gone, false, shrunk, workspace_);
     system.finish();
     double sigma = sigma_;
     const Index loose = static_cast<Index>(erased.loose.size());
@@ -296,7 +315,7 @@ class LinearInterpolator {
     if (shrunk) examined_ = norms.norm();
     rows_.erase(gone);
     commit(std::move(rows_), std::move(samples), std::move(system), std::move(norms), sigma);
-    method_ = base_method() + detail::suffix(erased.how);
+    detail::set_suffix(method_, detail::suffix(erased.how));
     resolve();
   }
 
@@ -305,15 +324,17 @@ class LinearInterpolator {
     rows_ = std::move(rows);
     samples_ = std::move(samples);
     system_ = std::move(system);
-    norms_ = std::move(norms);
+    norms_ = norms;
     sigma_ = sigma;
+    detail::reserve_name(method_);
+    detail::reserve_name(certificate_.method);
   }
 
   void resolve() {
     const detail::LinearProblem<S> problem{
-        rows_, samples_.targets(), system_, frame_, norms_, alpha(), sigma_};
-    solution_ = detail::solve_linear(problem);
-    certificate_ = detail::certify_linear(problem, solution_);
+        rows_, samples_, system_, frame_, std::as_const(norms_).view(), alpha(), sigma_};
+    detail::solve_linear(problem, solution_, workspace_);
+    detail::certify_linear(problem, solution_, certificate_, workspace_);
     certificate_.method = method_;
     certificate_.n_forgotten = samples_.n_forgotten();
   }
@@ -322,7 +343,7 @@ class LinearInterpolator {
   Rows<S> rows_;
   Samples<S> samples_;
   RowScaling frame_;
-  Vector<double> norms_;  // of the scaled rows
+  KeptStorage<Vector<double>> norms_;  // of the scaled rows
   DualSystem<S> system_;
   double sigma_ = 0;     // proved lower bound on sigma_min, scaled
   double examined_ = 0;  // |X|_F when the dependents were last examined
@@ -330,6 +351,7 @@ class LinearInterpolator {
   std::string method_;
   detail::LinearSolution<S> solution_;
   Certificate certificate_;
+  Workspace workspace_;
 };
 
 }  // namespace minnorm

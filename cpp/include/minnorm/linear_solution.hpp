@@ -4,8 +4,10 @@
 // fused pass over X gives theta and its residual; corrections theta += X_B^T M r
 // follow while the residual is above the rounding of its own evaluation, three at
 // most, and only if they lessen it.
-// Shapes: X (n, p), Y (n, t). Cost: 4 n p t + 2 r^2 t a step. Throws nothing but
-// std::bad_alloc; the problem is only read.
+// Shapes: X (n, p), Y (n, t). Cost: 4 n p t + 2 r^2 t a step. The problem is only read.
+// Memory comes from a workspace, solution_bytes of it; without dependents, for few
+// outputs and a solution that need not grow, none from the heap. Throws nothing but
+// std::bad_alloc.
 #pragma once
 
 #include "certificate.hpp"
@@ -18,28 +20,29 @@ namespace minnorm::detail {
 template <class S>
 struct LinearProblem {
   const Rows<S>& rows;
-  const RowMatrix<S>& targets;  // (n, t), user units
+  const Samples<S>& samples;  // targets (n, t), user units
   const DualSystem<S>& system;
   const RowScaling& frame;
-  const Vector<double>& norms;  // of the scaled rows
-  double alpha;                 // scaled
-  double sigma;                 // proved, scaled
+  KeptStorage<Vector<double>>::ConstMap norms;  // of the scaled rows
+  double alpha;                                 // scaled
+  double sigma;                                 // proved, scaled
 };
 
 template <class S>
 struct LinearSolution {
-  RowMatrix<S> theta;                          // (t, p)
-  Eigen::Matrix<S, 1, Eigen::Dynamic> bias;    // (t)
-  Matrix<S> dual;                              // (r, t)
-  Matrix<S> residual;                          // (n, t), of the model: y - X theta - b
-  Eigen::Matrix<S, 1, Eigen::Dynamic> centre;  // (t), taken off y before solving
-  Vector<double> weight;                       // (t) sum of |a_i| |x_i| over all passes
+  using PerOutput = Eigen::Matrix<S, 1, Eigen::Dynamic>;
+  RowMatrix<S> theta;               // (t, p)
+  PerOutput bias;                   // (t)
+  KeptStorage<Matrix<S>> dual;      // (r, t)
+  KeptStorage<Matrix<S>> residual;  // (n, t), of the model: y - X theta - b
+  PerOutput centre;                 // (t), taken off y before solving
+  Vector<double> weight;            // (t) sum of |a_i| |x_i| over all passes
   double y_scale = 1;
   int refinements = 0;
 };
 
-template <class S>
-double column_norm(const Matrix<S>& A, Index k) {
+template <class D>
+double column_norm(const Eigen::MatrixBase<D>& A, Index k) {
   return A.col(k).template cast<double>().norm();
 }
 template <class S>
@@ -50,70 +53,101 @@ double row_norm(const RowMatrix<S>& A, Index k) {
 // y - centre, scaled. A common level of the targets goes to the intercept whole, so
 // it costs no digits; the subtraction is one rounding, exact when the level is high.
 template <class S>
-Matrix<S> centred_targets(const LinearProblem<S>& problem, const LinearSolution<S>& solution) {
-  Matrix<S> Y = problem.targets * static_cast<S>(solution.y_scale);
+MatrixMap<S> centred_targets(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
+                             Workspace& space) {
+  const auto targets = problem.samples.targets();
+  auto Y = space.matrix<S>(targets.rows(), targets.cols());
+  Y = targets * static_cast<S>(solution.y_scale);
   Y.rowwise() -= solution.centre;
   return Y;
 }
 
+// Of the workspace, for the solution and its certificate.
 template <class S>
-LinearSolution<S> solve_linear(const LinearProblem<S>& problem) {
+std::size_t solution_bytes(Index n, Index p, Index t) {
+  return 4 * Workspace::bytes<S>(n * t) + Workspace::bytes<S>(p * t) + 2 * Workspace::bytes<S>(t) +
+         Workspace::bytes<double>(t) + Workspace::bytes<double>(n) + pass_bytes<S>(n);
+}
+
+template <class S>
+void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Workspace& space) {
+  using PerOutput = typename LinearSolution<S>::PerOutput;
+  const Workspace::Frame frame(space);
   const auto& system = problem.system;
-  const Index n = problem.rows.size(), p = problem.rows.cols(), t = problem.targets.cols();
-  LinearSolution<S> out;
-  out.y_scale = unit_scale(problem.targets);
+  const auto targets = problem.samples.targets();
+  const Index n = problem.rows.size(), t = targets.cols(), r = system.rank();
+  out.y_scale = unit_scale(targets);
+  out.refinements = 0;
   out.centre.setZero(t);
-  if (problem.frame.offset > 0)
-    out.centre = (problem.targets.colwise().mean() * static_cast<S>(out.y_scale));
-  const Matrix<S> Y = centred_targets(problem, out);
-  Vector<double> basis_norms(system.rank());
-  for (Index k = 0; k < system.rank(); ++k)
-    basis_norms(k) = problem.norms(system.basis()[static_cast<std::size_t>(k)]);
+  if (problem.frame.offset > 0) out.centre = targets.colwise().mean() * static_cast<S>(out.y_scale);
+  const auto Y = centred_targets(problem, out, space);
   const double frobenius = problem.norms.norm();
   const S alpha = static_cast<S>(problem.alpha);
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
 
-  out.theta = RowMatrix<S>::Zero(t, p);
+  out.theta.setZero(t, problem.rows.cols());
   out.bias.setZero(t);
-  out.dual = Matrix<S>::Zero(system.rank(), t);
-  out.residual = Y;
-  out.weight = Vector<double>::Zero(t);
+  out.weight.setZero(t);
+  out.dual.set_zero(r, t);
+  out.residual.set_zero(n, t);
+  auto dual = out.dual.view(), residual = out.residual.view();
+  residual = Y;
 
-  // Right-hand side of the dual system that is still to be met.
-  const auto unmet = [&](const LinearSolution<S>& s) {
-    Matrix<S> f = system.basis_values(s.residual);
-    if (alpha > 0) f -= alpha * s.dual;
-    return f;
+  auto f = space.matrix<S>(r, t);
+  Eigen::Map<PerOutput> bias(space.take<S>(t), t);
+  // f: the right-hand side of the dual system that is still to be met.
+  const auto unmet = [&] {
+    system.basis_values(residual, f);
+    if (alpha > 0) f -= alpha * dual;
   };
-  const auto step = [&](LinearSolution<S>& s, Matrix<S> f) {
-    auto delta = system.solve_basis(std::move(f));
-    s.dual += delta.dual;
-    s.bias += delta.bias;
-    s.weight += delta.dual.cwiseAbs().template cast<double>().transpose() * basis_norms;
-    s.residual = Y;
-    s.residual.rowwise() -= s.bias;
-    fused_pass<S>(problem.rows, system.basis(), delta.dual, problem.frame.scale, s.theta,
-                  s.residual);
+  const auto step = [&] {
+    system.solve_basis(f, bias);
+    dual += f;
+    out.bias += bias;
+    for (Index k = 0; k < t; ++k)
+      for (Index i = 0; i < r; ++i)
+        out.weight(k) += std::abs(static_cast<double>(f(i, k))) *
+                         problem.norms(system.basis()[static_cast<std::size_t>(i)]);
+    residual = Y;
+    residual.rowwise() -= out.bias;
+    fused_pass<S>(problem.rows, system.basis(), f, problem.frame.scale, out.theta, residual, space);
   };
-
-  step(out, unmet(out));
-  for (; out.refinements < 3; ++out.refinements) {
-    Matrix<S> f = unmet(out);
-    bool settled = true;
+  const auto settled = [&] {
     for (Index k = 0; k < t; ++k) {
-      const double size = frobenius * row_norm<S>(out.theta, k) + column_norm<S>(Y, k) +
+      const double size = frobenius * row_norm<S>(out.theta, k) + column_norm(Y, k) +
                           std::sqrt(static_cast<double>(n)) * std::abs(double(out.bias(k)));
-      settled = settled && column_norm<S>(f, k) <= 4 * eps * size;
+      if (!(column_norm(f, k) <= 4 * eps * size)) return false;
     }
-    if (settled) break;
-    LinearSolution<S> better = out;
+    return true;
+  };
+
+  unmet();
+  step();
+  unmet();
+  while (out.refinements < 3 && !settled()) {
+    const Workspace::Frame trial(space);
+    auto old_theta = space.row_matrix<S>(t, out.theta.cols());
+    auto old_dual = space.matrix<S>(r, t), old_residual = space.matrix<S>(n, t);
+    Eigen::Map<PerOutput> old_bias(space.take<S>(t), t);
+    auto old_weight = space.vector<double>(t);
+    old_theta = out.theta;
+    old_dual = dual;
+    old_residual = residual;
+    old_bias = out.bias;
+    old_weight = out.weight;
     const double before = f.template cast<double>().norm();
-    step(better, std::move(f));
-    if (!(unmet(better).template cast<double>().norm() < before)) break;
-    better.refinements = out.refinements;
-    out = std::move(better);
+    step();
+    unmet();
+    if (!(f.template cast<double>().norm() < before)) {
+      out.theta = old_theta;
+      dual = old_dual;
+      residual = old_residual;
+      out.bias = old_bias;
+      out.weight = old_weight;
+      break;
+    }
+    ++out.refinements;
   }
-  return out;
 }
 
 // Bounds for one output, in scaled units; stated in certificate.hpp.
@@ -124,15 +158,15 @@ struct LinearBounds {
 
 template <class S>
 LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
-                          const Matrix<S>& Y, Index k) {
+                          const ConstMatrixRef<S>& Y, Index k, Workspace& space) {
   const auto& system = problem.system;
   const double n = static_cast<double>(problem.rows.size()), r = static_cast<double>(system.rank());
   const double frobenius = problem.norms.norm() * (1 + 1e-10);
   const double theta = row_norm<S>(solution.theta, k);
   const double targets = Y.col(k).template cast<double>().norm();
   const double bias = std::abs(static_cast<double>(solution.bias(k)));
-  const Vector<double> residual = solution.residual.col(k).template cast<double>();
-  const Vector<double> dual = solution.dual.col(k).template cast<double>();
+  const auto residual = solution.residual.view().col(k).template cast<double>();
+  const auto dual = solution.dual.view().col(k).template cast<double>();
   const bool bordered = problem.frame.offset > 0;
 
   // theta against X_B^T a: rounding of the pass, and 1^T a = 0 missed by epsilon,
@@ -152,7 +186,9 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
   out.interpolates = problem.alpha == 0 && out.residual <= 100 * eps * size;
 
   if (problem.alpha > 0) {
-    Vector<double> gap = residual;
+    const Workspace::Frame frame(space);
+    auto gap = space.vector<double>(residual.size());
+    gap = residual;
     for (Index i = 0; i < system.rank(); ++i)
       gap(system.basis()[static_cast<std::size_t>(i)]) -= problem.alpha * dual(i);
     const double unmet = gap.norm() + gamma<double>(2) * problem.alpha * dual.norm() + evaluation +
@@ -176,12 +212,8 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
       Vector<double> centred = residual;
       if (bordered) centred.array() -= residual.mean();
       const Matrix<S> column = centred.template cast<S>();
-      const Indices all = [&] {
-        Indices i(static_cast<std::size_t>(problem.rows.size()));
-        for (std::size_t j = 0; j < i.size(); ++j) i[j] = static_cast<Index>(j);
-        return i;
-      }();
-      const RowMatrix<S> gradient = combine_rows<S>(problem.rows, all, column, problem.frame.scale);
+      const RowMatrix<S> gradient = combine_rows<S>(problem.rows, all_indices(problem.rows.size()),
+                                                    column, problem.frame.scale);
       const double weight = centred.cwiseAbs().dot(problem.norms);
       const double normal =
           row_norm<S>(gradient, 0) + gamma<S>(combine_depth(problem.rows.size()) + 6) * weight +
@@ -204,16 +236,19 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
   return out;
 }
 
+// All of the certificate but its name and the number forgotten.
 template <class S>
-Certificate certify_linear(const LinearProblem<S>& problem, const LinearSolution<S>& solution) {
-  const Matrix<S> Y = centred_targets(problem, solution);
-  Certificate c;
+void certify_linear(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
+                    Certificate& c, Workspace& space) {
+  const Workspace::Frame frame(space);
+  const auto Y = centred_targets(problem, solution, space);
+  c.clear_figures();
   c.rank = problem.system.rank();
   c.n_retained = problem.rows.size();
   c.refinement_steps = solution.refinements;
   c.interpolates = true;
   for (Index k = 0; k < Y.cols(); ++k) {
-    const LinearBounds bounds = bound_output<S>(problem, solution, Y, k);
+    const LinearBounds bounds = bound_output<S>(problem, solution, Y, k, space);
     c.residual = std::max(c.residual, bounds.residual);
     // A bound that is not a number proves nothing.
     const auto worst = [](double a, double b) {
@@ -234,7 +269,6 @@ Certificate certify_linear(const LinearProblem<S>& problem, const LinearSolution
       divided(std::sqrt(problem.norms.squaredNorm() + problem.frame.offset * problem.frame.offset *
                                                           static_cast<double>(problem.rows.size())),
               problem.sigma);
-  return c;
 }
 
 }  // namespace minnorm::detail

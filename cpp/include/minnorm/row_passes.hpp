@@ -6,7 +6,8 @@
 // column s is appended (the bordered system of dual_system.hpp).
 // Threads share the rows of a panel and the strips of a Gram matrix: the same sums,
 // whatever their number. No function copies X; a panel is (n, panel_width).
-// Results do not overlap X. Throws nothing but std::bad_alloc.
+// Results do not overlap X. The fused pass takes its memory from a workspace. Throws
+// nothing but std::bad_alloc.
 #pragma once
 
 #include <Eigen/Core>
@@ -124,7 +125,7 @@ inline double residual_depth(Index p) {
 // Sum of a(i) x_i over `count` rows into t (w), group by group.
 template <class S>
 void combine_panel(const S* const* rows, Index first, Index w, const S* a, Index count, S* t,
-                   Vector<S>& partial) {
+                   VectorMap<S>& partial) {
   using Segment = Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>;
   Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>> sum(t, w);
   auto part = partial.head(w).array();
@@ -153,44 +154,57 @@ S dot(const S* x, const S* y, Index w) {
   return sum.sum();
 }
 
+// The addresses of the chosen rows.
+template <class S>
+const S** row_addresses(const Rows<S>& X, View<Index> chosen, Workspace& space) {
+  const S** rows = space.take<const S*>(static_cast<Index>(chosen.size()));
+  for (std::size_t i = 0; i < chosen.size(); ++i) rows[i] = X.row(chosen[i]);
+  return rows;
+}
+// Of the workspace, for a pass over n rows.
+template <class S>
+std::size_t pass_bytes(Index n) {
+  return 2 * Workspace::bytes<const S*>(n) + 2 * Workspace::bytes<S>(pass_columns);
+}
+
 // theta (t, p) += scale A^T X and at once R (n, t) -= scale X theta: a panel of
 // theta is finished, then used while its part of X is in cache. A (m, t) weighs
 // the rows `combined`; the residual is taken on all rows. 4 n p t flops.
 template <class S>
-void fused_pass(const Rows<S>& X, const Indices& combined, const Matrix<S>& A, double scale,
-                RowMatrix<S>& theta, Matrix<S>& R) {
+void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>& A, double scale,
+                RowMatrix<S>& theta, MatrixRef<S> R, Workspace& space) {
+  const Workspace::Frame frame(space);
   const Index n = X.size(), m = static_cast<Index>(combined.size()), t = A.cols();
   const S s = static_cast<S>(scale);
-  std::vector<const S*> in(static_cast<std::size_t>(m)), all(static_cast<std::size_t>(n));
-  for (std::size_t i = 0; i < in.size(); ++i) in[i] = X.row(combined[i]);
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = X.row(static_cast<Index>(i));
-  Vector<S> partial(pass_columns), sum(pass_columns);
+  const S** in = row_addresses(X, combined, space);
+  const S** all = space.take<const S*>(n);
+  for (Index i = 0; i < n; ++i) all[i] = X.row(i);
+  auto partial = space.vector<S>(pass_columns), sum = space.vector<S>(pass_columns);
   for (Index first = 0; first < X.cols(); first += pass_columns) {
     const Index w = std::min(pass_columns, X.cols() - first);
     for (Index k = 0; k < t; ++k) {
       sum.setZero();
-      combine_panel<S>(in.data(), first, w, A.col(k).data(), m, sum.data(), partial);
+      combine_panel<S>(in, first, w, A.col(k).data(), m, sum.data(), partial);
       theta.row(k).segment(first, w) += s * sum.head(w).transpose();
     }
     for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < t; ++k)
-        R(i, k) -= s * dot<S>(all[static_cast<std::size_t>(i)] + first, &theta(k, first), w);
+      for (Index k = 0; k < t; ++k) R(i, k) -= s * dot<S>(all[i] + first, &theta(k, first), w);
   }
 }
 
-// C (t, p) = scale A^T X over all rows: the first half of the fused pass alone.
+// C (t, p) = scale A^T X over the rows `combined`: the first half of the fused pass alone.
 template <class S>
-RowMatrix<S> combine_rows(const Rows<S>& X, const Indices& combined, const Matrix<S>& A,
+RowMatrix<S> combine_rows(const Rows<S>& X, View<Index> combined, const Matrix<S>& A,
                           double scale) {
   const Index m = static_cast<Index>(combined.size()), t = A.cols();
-  std::vector<const S*> in(static_cast<std::size_t>(m));
-  for (std::size_t i = 0; i < in.size(); ++i) in[i] = X.row(combined[i]);
+  Workspace space;
+  const S** in = row_addresses(X, combined, space);
+  auto partial = space.vector<S>(pass_columns);
   RowMatrix<S> C = RowMatrix<S>::Zero(t, X.cols());
-  Vector<S> partial(pass_columns);
   for (Index first = 0; first < X.cols(); first += pass_columns) {
     const Index w = std::min(pass_columns, X.cols() - first);
     for (Index k = 0; k < t; ++k)
-      combine_panel<S>(in.data(), first, w, A.col(k).data(), m, &C(k, first), partial);
+      combine_panel<S>(in, first, w, A.col(k).data(), m, &C(k, first), partial);
   }
   return C * static_cast<S>(scale);
 }

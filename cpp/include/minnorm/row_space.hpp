@@ -210,7 +210,14 @@ class RowSpace {
     }
     weights_ = dependents.empty() ? Matrix<S>(0, static_cast<Index>(basis.size()))
                                   : block_of(weights_, held, columns);
-    factor_.erase(rows, false, Qt);
+    if (Qt && !rows.empty()) {
+      Workspace space;
+      MatrixRef<S> turned(*Qt);
+      factor_.erase(rows, false, &turned, space);
+      Qt->conservativeResize(Eigen::NoChange, factor_.size());
+    } else {
+      factor_.erase(rows);
+    }
     scale_.swap(scale);
     basis_.swap(basis);
     dependents_.swap(dependents);

@@ -13,7 +13,7 @@
 #include <memory>
 #include <utility>
 
-#include "types.hpp"
+#include "workspace.hpp"
 
 namespace minnorm {
 
@@ -79,9 +79,10 @@ class Rows {
   // Forgets samples (ascending, distinct). `moved(from, to)` tells of each slot
   // whose content changed place, `freed(slot)` of each that is now empty.
   template <class Moved, class Freed>
-  void erase(const Indices& samples, Moved moved, Freed freed) {
+  void erase(View<Index> samples, Workspace& space, Moved moved, Freed freed) {
     if (owned_) {
-      Indices sample_of(address_.size(), -1);
+      const Workspace::Frame frame(space);
+      Index* sample_of = space.take<Index>(slots());
       for (std::size_t i = 0; i < slot_.size(); ++i)
         sample_of[static_cast<std::size_t>(slot_[i])] = static_cast<Index>(i);
       for (const Index sample : samples) {
@@ -98,17 +99,15 @@ class Rows {
         if (--blocks_.back().rows == 0) blocks_.pop_back();
       }
     }
-    std::size_t f = 0, kept = 0;
-    for (std::size_t i = 0; i < slot_.size(); ++i) {
-      if (f < samples.size() && samples[f] == static_cast<Index>(i))
-        ++f;
-      else
-        slot_[kept++] = slot_[i];
-    }
-    slot_.resize(kept);
+    slot_.resize(detail::close_ranks(
+        slot_.size(), samples, [&](std::size_t from, std::size_t to) { slot_[to] = slot_[from]; }));
   }
-  void erase(const Indices& samples) {
-    erase(samples, [](Index, Index) {}, [](Index) {});
+  void erase(View<Index> samples, Workspace& space) {
+    erase(samples, space, [](Index, Index) {}, [](Index) {});
+  }
+  void erase(View<Index> samples) {
+    Workspace space;
+    erase(samples, space);
   }
 
   // The same buffers under the same ownership: for a change that is made aside and

@@ -3,7 +3,7 @@
 // Invariant: handles ascend; position i in every public array is the i-th retained
 // sample in the order of arrival. A handle is never issued twice. Targets of
 // forgotten samples are overwritten.
-// Shapes: targets (n, t), copied. Cost: look-up log n, erase n t.
+// Shapes: targets (n, t), copied. Cost: look-up log n, erase n t, in place.
 // Throws ShapeError, InputError, UnknownSampleError, before anything changes.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "errors.hpp"
+#include "kept_storage.hpp"
 #include "rows.hpp"
 
 namespace minnorm {
@@ -20,15 +21,12 @@ template <class S>
 class Samples {
  public:
   Samples() = default;
-  Samples(std::vector<Handle> handles, RowMatrix<S> targets, Handle next, Index n_forgotten)
-      : handles_(std::move(handles)),
-        targets_(std::move(targets)),
-        next_(next),
-        n_forgotten_(n_forgotten) {}
+  Samples(std::vector<Handle> handles, const RowMatrix<S>& targets, Handle next, Index n_forgotten)
+      : handles_(std::move(handles)), targets_(targets), next_(next), n_forgotten_(n_forgotten) {}
 
   Index size() const { return static_cast<Index>(handles_.size()); }
   const std::vector<Handle>& handles() const { return handles_; }
-  const RowMatrix<S>& targets() const { return targets_; }
+  typename KeptStorage<RowMatrix<S>>::ConstMap targets() const { return targets_.view(); }
   Handle next_handle() const { return next_; }
   Index n_forgotten() const { return n_forgotten_; }  // since the fit
 
@@ -43,9 +41,9 @@ class Samples {
     std::vector<Handle> issued(static_cast<std::size_t>(m));
     for (Handle& h : issued) h = next_++;
     RowMatrix<S> all(size() + m, Y.cols());
-    if (size() > 0) all.topRows(size()) = targets_;
+    if (size() > 0) all.topRows(size()) = targets();
     all.bottomRows(m) = Y;
-    targets_.swap(all);
+    targets_ = all;
     handles_.insert(handles_.end(), issued.begin(), issued.end());
     return issued;
   }
@@ -58,11 +56,11 @@ class Samples {
     targets_ = Y;
   }
 
-  // Positions, ascending, of samples that may all be forgotten together.
-  Indices positions_to_forget(const std::vector<Handle>& handles) const {
+  // Positions, ascending, of samples that may all be forgotten together; in `space`.
+  View<Index> positions_to_forget(View<Handle> handles, Workspace& space) const {
     if (handles.empty()) throw InputError("forget: expected at least one sample, got none");
-    Indices positions;
-    positions.reserve(handles.size());
+    Index* positions = space.take<Index>(static_cast<Index>(handles.size()));
+    Index* end = positions;
     for (const Handle h : handles) {
       const auto found = std::lower_bound(handles_.begin(), handles_.end(), h);
       if (found == handles_.end() || *found != h)
@@ -70,43 +68,35 @@ class Samples {
             "sample " + std::to_string(h) +
             (h >= 0 && h < next_ ? " is forgotten already" : " was never held") +
             "; nothing was forgotten");
-      positions.push_back(found - handles_.begin());
+      *end++ = found - handles_.begin();
     }
-    std::sort(positions.begin(), positions.end());
-    const auto twice = std::adjacent_find(positions.begin(), positions.end());
-    if (twice != positions.end())
+    std::sort(positions, end);
+    const Index* twice = std::adjacent_find(positions, end);
+    if (twice != end)
       throw InputError("forget: expected distinct samples, got sample " +
                        std::to_string(handles_[static_cast<std::size_t>(*twice)]) +
                        " twice; nothing was forgotten");
-    if (static_cast<Index>(positions.size()) == size())
+    if (end - positions >= size())
       throw InputError("forget: expected at least one sample to be retained, got all " +
                        std::to_string(size()) + "; delete the model instead");
-    return positions;
+    return {positions, handles.size()};
   }
 
-  void erase(const Indices& positions) {
-    RowMatrix<S> targets(size() - static_cast<Index>(positions.size()), targets_.cols());
-    std::vector<Handle> handles;
-    handles.reserve(static_cast<std::size_t>(targets.rows()));
-    std::size_t f = 0;
-    Index next = 0;
-    for (Index i = 0; i < size(); ++i) {
-      if (f < positions.size() && positions[f] == i) {
-        ++f;
-        continue;
-      }
-      targets.row(next++) = targets_.row(i);
-      handles.push_back(handles_[static_cast<std::size_t>(i)]);
-    }
-    targets_.setZero();  // the freed memory keeps no target
-    targets_.swap(targets);
-    handles_.swap(handles);
+  void erase(View<Index> positions) {
+    auto targets = targets_.view();
+    const std::size_t kept =
+        detail::close_ranks(handles_.size(), positions, [&](std::size_t from, std::size_t to) {
+          targets.row(static_cast<Index>(to)) = targets.row(static_cast<Index>(from));
+          handles_[to] = handles_[from];
+        });
+    targets_.keep_first(static_cast<Index>(kept));
+    handles_.resize(kept);
     n_forgotten_ += static_cast<Index>(positions.size());
   }
 
  private:
   std::vector<Handle> handles_;
-  RowMatrix<S> targets_;
+  KeptStorage<RowMatrix<S>> targets_;
   Handle next_ = 0;
   Index n_forgotten_ = 0;
 };
@@ -123,29 +113,25 @@ void require_finite(const Rows<S>& rows, Index from) {
 
 // Norms of the scaled rows; the first known.size() are taken from `known`.
 template <class S>
-Vector<double> row_norms(const Rows<S>& rows, double scale, const Vector<double>& known) {
+Vector<double> row_norms(const Rows<S>& rows, double scale,
+                         const KeptStorage<Vector<double>>& known = {}) {
   Vector<double> norms(rows.size());
-  norms.head(known.size()) = known;
+  norms.head(known.size()) = known.view();
   for (Index i = known.size(); i < rows.size(); ++i) norms(i) = rows.norm(i, scale);
   return norms;
 }
 
-inline Vector<double> without(const Vector<double>& values, const Indices& gone) {
-  Vector<double> kept(values.size() - static_cast<Index>(gone.size()));
-  std::size_t f = 0;
-  Index next = 0;
-  for (Index i = 0; i < values.size(); ++i) {
-    if (f < gone.size() && gone[f] == i)
-      ++f;
-    else
-      kept(next++) = values(i);
-  }
-  return kept;
+// Drops entries by position (ascending).
+inline void erase_entries(KeptStorage<Vector<double>>& values, View<Index> gone) {
+  auto v = values.view();
+  values.keep_first(static_cast<Index>(
+      close_ranks(static_cast<std::size_t>(v.size()), gone,
+                  [&](std::size_t from, std::size_t to) { v(Index(to)) = v(Index(from)); })));
 }
 
 // Power of two that brings the largest entry of Y into [1/2, 1).
-template <class S>
-double unit_scale(const RowMatrix<S>& Y) {
+template <class D>
+double unit_scale(const Eigen::MatrixBase<D>& Y) {
   const double largest = static_cast<double>(Y.cwiseAbs().maxCoeff());
   int exponent = 0;
   if (largest > 0) std::frexp(largest, &exponent);

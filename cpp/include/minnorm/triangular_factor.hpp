@@ -7,8 +7,9 @@
 // Cauchy interlacing sigma_min(L) never falls when a row is erased.
 // Shapes: L (n, n). Cost: from_gram n^3/3, solve 2 n^2 per right-hand side, erase
 // of k rows at most 2 n^2 k, append of m rows n^2 m once its blocks are known.
-// Right-hand sides are solved in place; they do not overlap L.
-// Throws nothing but std::bad_alloc.
+// Right-hand sides are solved in place; they do not overlap L. `erase` takes its memory
+// from a workspace, erase_bytes of it, and for few rows none from the heap; solves with
+// few right-hand sides take none. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <cstring>
@@ -80,15 +81,26 @@ class TriangularFactor {
   // and is taken only where the caller says that a Gram matrix is good enough.
   // `carried` (t, n), if given, holds (L^-1 B)^T and goes through the reflections:
   // it becomes that of the rows of B that stay. Refactoring leaves it stale.
-  Erasure erase(const Indices& rows, bool gram_is_accurate = false, Matrix<S>* carried = nullptr) {
+  // It keeps its shape: the last columns, one for each row erased, are zero then.
+  Erasure erase(View<Index> rows, bool gram_is_accurate, MatrixRef<S>* carried, Workspace& space) {
     if (rows.empty()) return Erasure::none;
+    const Workspace::Frame frame(space);
     const Index k = static_cast<Index>(rows.size());
     Erasure how = k <= detail::few_columns ? Erasure::rotations : Erasure::blocked;
     if (gram_is_accurate && how == Erasure::blocked && refactoring_is_cheaper(rows)) {
-      if (erase_by_refactoring(rows)) return Erasure::refactored;
+      if (erase_by_refactoring(rows, space)) return Erasure::refactored;
     }
-    erase_by_reflections(rows, carried);
+    erase_by_reflections(rows, carried, space);
     return how;
+  }
+  Erasure erase(View<Index> rows, bool gram_is_accurate = false) {
+    Workspace space;
+    return erase(rows, gram_is_accurate, nullptr, space);
+  }
+  // Of the workspace, to erase k of n rows with t columns carried.
+  static std::size_t erase_bytes(Index n, Index k, Index t) {
+    return Workspace::bytes<Index>(n) + Workspace::bytes<Index>(k) + Workspace::bytes<S>(n * k) +
+           Workspace::bytes<S>(t * k) + detail::PanelReflections<S>::bytes(k);
   }
 
   // B <- L^-1 B, L^-T B, (L L^T)^-1 B. Few columns go one by one: Eigen's solver
@@ -135,33 +147,28 @@ class TriangularFactor {
  private:
   template <class D, class Solve>
   static void each_column(Eigen::MatrixBase<D>& B, Solve solve) {
-    if (B.cols() > 8) return solve(B.derived());
-    Vector<S> b;
+    static_assert(!D::IsRowMajor || D::IsVectorAtCompileTime, "columns must be contiguous");
+    if (B.cols() > detail::few_columns) return solve(B.derived());
     for (Index k = 0; k < B.cols(); ++k) {
-      b = B.col(k);
+      auto b = B.col(k);
       solve(b);
-      B.col(k) = b;
     }
   }
 
   void clear_upper() { L_.template triangularView<Eigen::StrictlyUpper>().setZero(); }
 
-  Indices retained(const Indices& rows) const {
-    Indices kept;
-    kept.reserve(static_cast<std::size_t>(n_));
-    std::size_t f = 0;
-    for (Index i = 0; i < n_; ++i) {
-      if (f < rows.size() && rows[f] == i)
-        ++f;
-      else
-        kept.push_back(i);
-    }
-    return kept;
+  View<Index> retained(View<Index> rows, Workspace& space) const {
+    Index* kept = space.take<Index>(n_);
+    std::iota(kept, kept + n_, Index(0));
+    return {kept, detail::close_ranks(static_cast<std::size_t>(n_), rows,
+                                      [&](std::size_t from, std::size_t to) {
+                                        kept[to] = static_cast<Index>(from);
+                                      })};
   }
 
   // Flops of both ways; the blocked update runs at about two thirds of the speed
   // of the products and Cholesky of the other (measured, n = 2000).
-  bool refactoring_is_cheaper(const Indices& rows) const {
+  bool refactoring_is_cheaper(View<Index> rows) const {
     const double m = static_cast<double>(n_) - static_cast<double>(rows.size());
     double update = 0, products = m * m * m / 3;
     for (std::size_t f = 0; f < rows.size(); ++f) {
@@ -172,9 +179,8 @@ class TriangularFactor {
     return 1.5 * update > products;
   }
 
-  bool erase_by_refactoring(const Indices& rows) {
-    const Indices kept = retained(rows);
-    const Matrix<S> R = rows_of(L_, kept).leftCols(n_);
+  bool erase_by_refactoring(View<Index> rows, Workspace& space) {
+    const Matrix<S> R = rows_of<S>(L_, retained(rows, space)).leftCols(n_);
     const Index m = R.rows();
     Matrix<S> G = Matrix<S>::Zero(m, m);
     detail::add_outer_product<S>(R, S(1), G);
@@ -189,27 +195,27 @@ class TriangularFactor {
   // triangular: L_RF L_RF^T is added to it. Column f of L_RF is zero above row f,
   // so it joins the update at that row. Each panel of columns is first moved into
   // its place, then reflected, while it is in cache.
-  void erase_by_reflections(const Indices& rows, Matrix<S>* carried) {
-    const Indices kept = retained(rows);
+  void erase_by_reflections(View<Index> rows, MatrixRef<S>* carried, Workspace& space) {
+    const View<Index> kept = retained(rows, space);
     const Index m = static_cast<Index>(kept.size()), k = static_cast<Index>(rows.size());
     const Index width = detail::panel_width(k);
-    Matrix<S> C = Matrix<S>::Zero(m, k);
-    Indices start(rows.size());
+    auto C = space.matrix<S>(m, k);
+    C.setZero();
+    Index* start = space.take<Index>(k);
     for (Index f = 0; f < k; ++f) {
       const Index first = rows[static_cast<std::size_t>(f)] - f;
-      start[static_cast<std::size_t>(f)] = first;
+      start[f] = first;
       move_column(rows[static_cast<std::size_t>(f)], C.col(f).data(), first, rows, m);
     }
     // B = L (L^-1 B) holds before and after: the rows of (L^-1 B)^T turn like those of L.
-    Matrix<S> half_dropped;
+    auto half_dropped = space.matrix<S>(carried ? carried->rows() : 0, k);
     if (carried) {
-      half_dropped.resize(carried->rows(), k);
       for (Index f = 0; f < k; ++f)
         half_dropped.col(f) = carried->col(rows[static_cast<std::size_t>(f)]);
       for (Index c = rows.front(); c < m; ++c)
         carried->col(c) = carried->col(kept[static_cast<std::size_t>(c)]);
     }
-    detail::PanelReflections<S> panel(k, width, 256);
+    detail::PanelReflections<S> panel(space, k);
     Index active = 0;
     for (Index j = 0; j < m; j += width) {
       const Index b = std::min(width, m - j), below = m - j - b;
@@ -217,7 +223,7 @@ class TriangularFactor {
         move_column(kept[static_cast<std::size_t>(c)], L_.col(c).data(), c, rows, m);
         L_.col(c).segment(m, k).setZero();  // while the column is in cache
       }
-      while (active < k && start[static_cast<std::size_t>(active)] < j + b) ++active;
+      while (active < k && start[active] < j + b) ++active;
       if (active == 0) continue;
       auto columns = C.leftCols(active);
       detail::reflect_diagonal_block<S>(L_.block(j, j, b, b), columns.middleRows(j, b),
@@ -230,17 +236,14 @@ class TriangularFactor {
         detail::apply_reflections<S>(carried->middleCols(j, b), half_dropped.leftCols(active),
                                      panel, b);
     }
-    if (carried) {
-      carried->rightCols(k).setZero();
-      carried->conservativeResize(Eigen::NoChange, m);
-    }
+    if (carried) carried->rightCols(k).setZero();
     L_.middleCols(m, k).topRows(n_).setZero();
     n_ = m;
   }
 
   // Copies the retained rows of column `source` to `target`, from new row `from`
   // on. Targets lie before their sources, so ascending order is safe in place.
-  void move_column(Index source, S* target, Index from, const Indices& rows, Index m) {
+  void move_column(Index source, S* target, Index from, View<Index> rows, Index m) {
     const S* column = L_.col(source).data();
     Index row = from;  // position after deletion
     std::size_t f = 0;

@@ -15,29 +15,42 @@
 // The reflections of a panel J together are I - Y T Y^T with Y = [I; V]:
 //   W = (L_J + C V) T,   L_J' = W - L_J,   C' = C - W V^T      (compact WY).
 // Shapes: L (n, n), C (n, k). Cost 4 n^2 k / 2 flops. C is destroyed.
-// L and C do not overlap. Throws nothing but std::bad_alloc.
+// L and C do not overlap. Memory for V, T and W comes from a workspace; up to
+// few_columns columns of C nothing else is allocated. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
-#include "types.hpp"
+#include "workspace.hpp"
 
 namespace minnorm::detail {
 
-// Reflections of one panel: V (k, b), upper-triangular T (b, b).
+inline constexpr Index few_columns = 8, most_panel_columns = 32, chunk_rows = 256;
+inline Index panel_width(Index k) { return k <= few_columns ? 16 : most_panel_columns; }
+
+// Reflections of one panel: V (k, b), upper-triangular T (b, b); W (chunk_rows, b) is room
+// for products.
 template <class S>
 struct PanelReflections {
-  Matrix<S> V, T, W;
+  MatrixMap<S> V, T, W;
 
-  PanelReflections(Index k, Index b, Index chunk) : V(k, b), T(b, b), W(chunk, b) {}
+  PanelReflections(Workspace& space, Index k)
+      : V(space.matrix<S>(k, panel_width(k))),
+        T(space.matrix<S>(panel_width(k), panel_width(k))),
+        W(space.matrix<S>(chunk_rows, panel_width(k))) {}
+  static std::size_t bytes(Index k) {
+    const Index b = panel_width(k);
+    return Workspace::bytes<S>(k * b) + Workspace::bytes<S>(b * b) +
+           Workspace::bytes<S>(chunk_rows * b);
+  }
 };
 
 // Triangularises the diagonal block: D (b, b) lower, C (b, k). Writes V and T.
 template <class S>
 void reflect_diagonal_block(MatrixRef<S> D, MatrixRef<S> C, MatrixRef<S> V, MatrixRef<S> T) {
   const Index b = D.rows();
-  Vector<S> w(b);
+  Eigen::Matrix<S, Eigen::Dynamic, 1, 0, most_panel_columns, 1> w(b);
   for (Index j = 0; j < b; ++j) {
     const S squared = C.row(j).squaredNorm();
     const S x = D(j, j);
@@ -102,11 +115,9 @@ void apply_few(MatrixRef<S> L, MatrixRef<S> C, ConstMatrixRef<S> V, ConstMatrixR
   }
 }
 
-inline constexpr Index few_columns = 8;
-
 template <class S>
 void apply_reflections(MatrixRef<S> L, MatrixRef<S> C, PanelReflections<S>& panel, Index b) {
-  const Index k = C.cols(), m = L.rows(), chunk = panel.W.rows();
+  const Index k = C.cols(), m = L.rows();
   const ConstMatrixRef<S> V = panel.V.topLeftCorner(k, b), T = panel.T.topLeftCorner(b, b);
   switch (k) {
     case 1:
@@ -128,8 +139,8 @@ void apply_reflections(MatrixRef<S> L, MatrixRef<S> C, PanelReflections<S>& pane
     default:
       break;
   }
-  for (Index i = 0; i < m; i += chunk) {
-    const Index rows = std::min(chunk, m - i);
+  for (Index i = 0; i < m; i += chunk_rows) {
+    const Index rows = std::min(chunk_rows, m - i);
     auto l = L.middleRows(i, rows);
     auto c = C.middleRows(i, rows);
     auto w = panel.W.topLeftCorner(rows, b);
@@ -141,14 +152,13 @@ void apply_reflections(MatrixRef<S> L, MatrixRef<S> C, PanelReflections<S>& pane
   }
 }
 
-inline Index panel_width(Index k) { return k <= few_columns ? 16 : 32; }
-
 // L L^T += C C^T in place; C (n, k) is destroyed.
 template <class S>
 void triangular_update(MatrixRef<S> L, MatrixRef<S> C) {
   const Index n = L.rows(), k = C.cols(), width = panel_width(k);
   if (k == 0) return;
-  PanelReflections<S> panel(k, width, 256);
+  Workspace space;
+  PanelReflections<S> panel(space, k);
   for (Index j = 0; j < n; j += width) {
     const Index b = std::min(width, n - j), below = n - j - b;
     reflect_diagonal_block<S>(L.block(j, j, b, b), C.middleRows(j, b), panel.V.leftCols(b),

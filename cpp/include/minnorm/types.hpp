@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "view.hpp"
+
 namespace minnorm {
 
 using Index = Eigen::Index;
@@ -44,14 +46,14 @@ inline Indices all_indices(Index n) {
 // Rows or entries by position. Plain loops: Eigen's indexed views cost more in
 // compilation than all the algebra of this library.
 template <class S>
-Matrix<S> rows_of(const Matrix<S>& A, const Indices& rows) {
+Matrix<S> rows_of(const Matrix<S>& A, View<Index> rows) {
   Matrix<S> out(static_cast<Index>(rows.size()), A.cols());
   for (Index j = 0; j < A.cols(); ++j)
     for (Index i = 0; i < out.rows(); ++i) out(i, j) = A(rows[static_cast<std::size_t>(i)], j);
   return out;
 }
 template <class S>
-Matrix<S> block_of(const Matrix<S>& A, const Indices& rows, const Indices& columns) {
+Matrix<S> block_of(const Matrix<S>& A, View<Index> rows, View<Index> columns) {
   Matrix<S> out(static_cast<Index>(rows.size()), static_cast<Index>(columns.size()));
   for (Index j = 0; j < out.cols(); ++j) {
     const S* column = A.col(columns[static_cast<std::size_t>(j)]).data();
@@ -60,13 +62,29 @@ Matrix<S> block_of(const Matrix<S>& A, const Indices& rows, const Indices& colum
   return out;
 }
 template <class S>
-void set_rows(Matrix<S>& A, const Indices& rows, const Matrix<S>& values) {
+void set_rows(Matrix<S>& A, View<Index> rows, const Matrix<S>& values) {
   for (Index j = 0; j < A.cols(); ++j)
     for (Index i = 0; i < values.rows(); ++i)
       A(rows[static_cast<std::size_t>(i)], j) = values(i, j);
 }
 
 namespace detail {
+// Calls move(from, to), to < from, so that of n entries those at the positions `gone`
+// (ascending, distinct) drop out and the others close ranks; the number that stays.
+template <class Move>
+std::size_t close_ranks(std::size_t n, View<Index> gone, Move move) {
+  std::size_t f = 0, kept = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (f < gone.size() && gone[f] == static_cast<Index>(i)) {
+      ++f;
+      continue;
+    }
+    if (kept != i) move(i, kept);
+    ++kept;
+  }
+  return kept;
+}
+
 template <class F, int... I>
 EIGEN_STRONG_INLINE void unrolled(F&& f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<Index, I>{}), ...);
