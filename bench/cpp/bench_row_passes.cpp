@@ -13,12 +13,14 @@ void FusedPass(benchmark::State& state) {
   const auto rows = Rows<double>::view(X);
   const Indices all = all_indices(n);
   const Matrix<double> a = gaussian<double>(n, 1, 2);
+  Workspace space;
+  space.reserve(detail::pass_bytes<double>(n));
   RowMatrix<double> theta(1, p);
   Matrix<double> residual(n, 1);
   for (auto _ : state) {
     theta.setZero();
     residual = a;
-    detail::fused_pass<double>(rows, all, a, 1.0, theta, residual);
+    detail::fused_pass<double>(rows, all, a, 1.0, theta, residual, space);
     benchmark::DoNotOptimize(residual.data());
   }
   const double size = static_cast<double>(X.size());

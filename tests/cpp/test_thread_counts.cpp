@@ -162,6 +162,45 @@ TEST(ThreadCounts, KernelMatrices) {
   EXPECT_THROW(evaluate<double>({KernelType::precomputed, 1, 3, 1}, X, Z, K), InputError);
 }
 
+TEST(ThreadCounts, FusedPass) {
+  Sampler sampler(6);
+  const Index n = 300, p = 6000, outputs = 2;
+  const RowMatrix<double> X = sampler.gaussian(n, p);
+  const Matrix<double> A = sampler.gaussian(n - 20, outputs), Y = sampler.gaussian(n, outputs);
+  Indices chosen = all_indices(n);
+  chosen.resize(n - 20);
+  const auto rows = Rows<double>::view(X);
+  const auto passed = by_counts([&] {
+    Workspace space;
+    RowMatrix<double> theta = RowMatrix<double>::Zero(outputs, p);
+    Matrix<double> R = Y;
+    detail::fused_pass<double>(rows, chosen, A, 0.5, theta, R, space);
+    const RowMatrix<double> reference = 0.5 * A.transpose() * X.topRows(n - 20);
+    EXPECT_LE((theta - reference).norm(), 1e3 * eps<double>() * reference.norm());
+    const Matrix<double> residual = Y - 0.5 * X * theta.transpose();
+    EXPECT_LE((R - residual).norm(), 1e3 * eps<double>() * residual.norm());
+    return theta;
+  });
+  for (const auto& theta : passed) EXPECT_EQ(theta, passed[0]);
+}
+
+TEST(ThreadCounts, TheFirstRowThatIsNotFiniteIsNamed) {
+  Sampler sampler(7);
+  RowMatrix<double> X = sampler.gaussian(400, 20000);
+  const RowMatrix<double> Y = sampler.gaussian(400, 1);
+  X(390, 3) = X(201, 0) = X(17, 19999) = std::numeric_limits<double>::quiet_NaN();
+  const auto named = by_counts([&] {
+    try {
+      LinearInterpolator<double>().fit(Rows<double>::view(X), Y);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  });
+  for (const std::string& text : named)
+    EXPECT_NE(text.find("in row 17;"), std::string::npos) << text;
+}
+
 template <class Model>
 void expect_same_model(Model model, Index n, Index p) {
   Sampler sampler(3);

@@ -42,6 +42,19 @@ void add_outer_product(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) 
   add_outer_product<S>(P, weight, std::max<Index>(1, P.cols()), A);
 }
 
+// The lower triangle of A; what lies above it is not initialised.
+template <class S>
+Matrix<S> lower_triangle_of(const Matrix<S>& A) {
+  const Index n = A.rows(), width = 64;
+  Matrix<S> out(n, n);
+  const Index threads = thread_count(4 * static_cast<double>(A.size()));
+  for_each_task((n + width - 1) / width, threads, [&](Index strip) {
+    const Index end = std::min(n, (strip + 1) * width);
+    for (Index j = strip * width; j < end; ++j) out.col(j).tail(n - j) = A.col(j).tail(n - j);
+  });
+  return out;
+}
+
 // The lower triangle of A becomes L with L L^T = A; false where a pivot is not positive,
 // A is spoilt then. Right-looking by blocks, as Eigen's, with the rows below a diagonal
 // block and the trailing matrix shared out.

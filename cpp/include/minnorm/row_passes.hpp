@@ -4,9 +4,9 @@
 //
 // X enters scaled by a power of two, exactly; with `offset` s > 0 a constant
 // column s is appended (the bordered system of dual_system.hpp).
-// Threads share the rows of a panel and the strips of a Gram matrix: the same sums,
-// whatever their number. No function copies X; a panel is (n, panel_width).
-// Results do not overlap X. The fused pass takes its memory from a workspace. Throws
+// Threads share the rows of a panel and the strips of a Gram matrix, the same sums
+// whatever their number, and the columns of the fused pass. No function copies X; a panel is (n,
+// panel_width). Results do not overlap X. The fused pass takes its memory from a workspace. Throws
 // nothing but std::bad_alloc.
 #pragma once
 
@@ -30,6 +30,9 @@ namespace detail {
 
 inline constexpr Index panel_columns = 256;
 
+// Reading an entry of X from memory takes as long as so many operations of a product.
+inline constexpr double flops_an_entry_read = 16;
+
 // Panel of columns [first, first + width) of the chosen rows, scaled, as (m, w).
 template <class T, class S>
 void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index first,
@@ -45,11 +48,8 @@ void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& ho
         scale;
     if (from_rows < width) panel(i, width - 1) = static_cast<T>(how.offset);
   };
-  // Reading an entry takes as long as several operations.
-  const Index threads = thread_count(16.0 * static_cast<double>(m) * static_cast<double>(width));
-  for_each_task(threads, threads, [&](Index part) {
-    const Range own = part_of(m, part, threads, 1);
-    for (Index i = own.first; i < own.last; ++i) gather(i);
+  for_each_part(m, flops_an_entry_read * static_cast<double>(m * width), [&](Range part) {
+    for (Index i = part.first; i < part.last; ++i) gather(i);
   });
 }
 
@@ -118,8 +118,9 @@ inline double combine_depth(Index n) {
   return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
 }
 inline double residual_depth(Index p) {
+  // T threads add up P / T panels each, then each other: at most P / T + T <= P + 1.
   return std::ceil(static_cast<double>(std::min(p, pass_columns)) / lanes) + 5 +
-         std::ceil(static_cast<double>(p) / pass_columns) + 3;
+         std::ceil(static_cast<double>(p) / pass_columns) + 4;
 }
 
 // Sum of a(i) x_i over `count` rows into t (w), group by group.
@@ -167,6 +168,27 @@ std::size_t pass_bytes(Index n) {
   return 2 * Workspace::bytes<const S*>(n) + 2 * Workspace::bytes<S>(pass_columns);
 }
 
+// What a thread of the fused pass adds to.
+template <class S>
+struct PassPart {
+  Matrix<S> R;
+  Vector<S> partial, sum;
+};
+
+// `count` of them for n samples and t outputs, zero; fewer where memory is short.
+template <class S>
+std::vector<PassPart<S>> pass_parts(Index count, Index n, Index t) {
+  std::vector<PassPart<S>> parts;
+  try {
+    parts.reserve(static_cast<std::size_t>(count));
+    for (Index i = 0; i < count; ++i)
+      parts.push_back({Matrix<S>::Zero(n, t), Vector<S>(pass_columns), Vector<S>(pass_columns)});
+  } catch (const std::bad_alloc&) {
+    // Fewer threads, then: the pass may run when nothing may fail any more.
+  }
+  return parts;
+}
+
 // theta (t, p) += scale A^T X and at once R (n, t) -= scale X theta: a panel of
 // theta is finished, then used while its part of X is in cache. A (m, t) weighs
 // the rows `combined`; the residual is taken on all rows. 4 n p t flops.
@@ -179,17 +201,33 @@ void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>&
   const S** in = row_addresses(X, combined, space);
   const S** all = space.take<const S*>(n);
   for (Index i = 0; i < n; ++i) all[i] = X.row(i);
-  auto partial = space.vector<S>(pass_columns), sum = space.vector<S>(pass_columns);
-  for (Index first = 0; first < X.cols(); first += pass_columns) {
-    const Index w = std::min(pass_columns, X.cols() - first);
-    for (Index k = 0; k < t; ++k) {
-      sum.setZero();
-      combine_panel<S>(in, first, w, A.col(k).data(), m, sum.data(), partial);
-      theta.row(k).segment(first, w) += s * sum.head(w).transpose();
+  const auto pass = [&](Range columns, auto& partial, auto& sum, auto& residual) {
+    for (Index first = columns.first; first < columns.last; first += pass_columns) {
+      const Index w = std::min(pass_columns, columns.last - first);
+      for (Index k = 0; k < t; ++k) {
+        sum.setZero();
+        combine_panel<S>(in, first, w, A.col(k).data(), m, sum.data(), partial);
+        theta.row(k).segment(first, w) += s * sum.head(w).transpose();
+      }
+      for (Index i = 0; i < n; ++i)
+        for (Index k = 0; k < t; ++k)
+          residual(i, k) -= s * dot<S>(all[i] + first, &theta(k, first), w);
     }
-    for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < t; ++k) R(i, k) -= s * dot<S>(all[i] + first, &theta(k, first), w);
-  }
+  };
+  const Index panels = (X.cols() + pass_columns - 1) / pass_columns;
+  const double reads = static_cast<double>(n) * static_cast<double>(X.cols());
+  const Index wanted = std::min(panels, thread_count(flops_an_entry_read * reads));
+  auto others = pass_parts<S>(wanted - 1, n, t);
+  const Index parts = static_cast<Index>(others.size()) + 1;
+  auto partial = space.vector<S>(pass_columns), sum = space.vector<S>(pass_columns);
+  for_each_task(parts, parts, [&](Index i) {
+    const Range columns = part_of(X.cols(), i, parts, pass_columns);
+    if (i == 0) return pass(columns, partial, sum, R);
+    PassPart<S>& own = others[static_cast<std::size_t>(i - 1)];
+    VectorMap<S> other_partial(own.partial.data(), pass_columns);
+    pass(columns, other_partial, own.sum, own.R);
+  });
+  for (const PassPart<S>& own : others) R += own.R;
 }
 
 // C (t, p) = scale A^T X over the rows `combined`: the first half of the fused pass alone.

@@ -24,7 +24,6 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #endif
 
@@ -76,11 +75,11 @@ void for_each_task(Index count, [[maybe_unused]] Index threads, F&& f) {
     };
     std::vector<std::thread> helpers;
     const Index wanted = std::min(threads, count) - 1;
-    helpers.reserve(static_cast<std::size_t>(wanted));
     try {
+      helpers.reserve(static_cast<std::size_t>(wanted));
       for (Index t = 0; t < wanted; ++t) helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-      // The tasks are done by those there are.
+    } catch (...) {
+      // No thread or no memory for one: the tasks are done by those there are.
     }
     work();
     for (std::thread& helper : helpers) helper.join();
@@ -101,6 +100,13 @@ inline Range part_of(Index count, Index i, Index parts, Index step) {
   const Index steps = (count + step - 1) / step;
   const auto cut = [&](Index part) { return std::min(count, steps * part / parts * step); };
   return {cut(i), cut(i + 1)};
+}
+
+// f(part) for [0, count) in one part a thread.
+template <class F>
+void for_each_part(Index count, double flops, F&& f) {
+  const Index threads = thread_count(flops);
+  for_each_task(threads, threads, [&](Index i) { f(part_of(count, i, threads, 1)); });
 }
 
 }  // namespace minnorm::detail
