@@ -11,8 +11,8 @@ constexpr Index features = 50;
 
 Matrix<double> kernel_matrix(Index n) {
   Matrix<double> K(n, n);
-  evaluate_symmetric<double>({KernelType::rbf, 1.0 / features, 3, 1},
-                             gaussian<double>(n, features), K);
+  evaluate_symmetric<double>({KernelType::rbf, 1.0 / features, 3, 1}, gaussian<double>(n, features),
+                             K);
   return K;
 }
 KernelOptions precomputed() { return {{KernelType::precomputed, 1, 3, 1}, 0}; }

@@ -1,48 +1,10 @@
-// The passes over the rows of a linear model, against the same by Eigen's products.
+// The Gram matrix of the rows of a linear model, against Eigen's rank update.
 #include "minnorm/row_passes.hpp"
 
 #include "problems.hpp"
 
 namespace minnorm::bench {
 namespace {
-
-// theta = X^T a and y - X theta.
-void FusedPass(benchmark::State& state) {
-  const Index n = state.range(0), p = state.range(1);
-  const RowMatrix<double> X = gaussian<double>(n, p);
-  const auto rows = Rows<double>::view(X);
-  const Indices all = all_indices(n);
-  const Matrix<double> a = gaussian<double>(n, 1, 2);
-  RowMatrix<double> theta(1, p);
-  Matrix<double> residual(n, 1);
-  for (auto _ : state) {
-    theta.setZero();
-    residual = a;
-    detail::fused_pass<double>(rows, all, a, 1.0, theta, residual);
-    benchmark::DoNotOptimize(residual.data());
-  }
-  const double size = static_cast<double>(X.size());
-  rates(state, 4 * size, size * sizeof(double));  // one read is what it has to do
-}
-void TwoProducts(benchmark::State& state) {
-  const Index n = state.range(0), p = state.range(1);
-  const RowMatrix<double> X = gaussian<double>(n, p);
-  const Vector<double> a = gaussian<double>(n, 1, 2);
-  Vector<double> theta(p), residual(n);
-  for (auto _ : state) {
-    theta.noalias() = X.transpose() * a;
-    residual = a;
-    residual.noalias() -= X * theta;
-    benchmark::DoNotOptimize(residual.data());
-  }
-  const double size = static_cast<double>(X.size());
-  rates(state, 4 * size, 2 * size * sizeof(double));
-}
-void ReadRows(benchmark::State& state) {
-  const RowMatrix<double> X = gaussian<double>(state.range(0), state.range(1));
-  for (auto _ : state) benchmark::DoNotOptimize(X.sum());
-  rates(state, 0, static_cast<double>(X.size()) * sizeof(double));
-}
 
 void Gram(benchmark::State& state) {
   const Index n = state.range(0), p = state.range(1);
@@ -61,9 +23,6 @@ void GramByEigen(benchmark::State& state) {
   rates(state, static_cast<double>(n * (n + 1)) * static_cast<double>(p), 0);
 }
 
-BENCHMARK(FusedPass)->Args({2000, 8000})->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(TwoProducts)->Args({2000, 8000})->Unit(benchmark::kMillisecond);
-BENCHMARK(ReadRows)->Args({2000, 8000})->Unit(benchmark::kMillisecond);
 BENCHMARK(Gram)->Args({2000, 8000})->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(GramByEigen)->Args({2000, 8000})->Unit(benchmark::kMillisecond);
 

@@ -39,12 +39,12 @@ void Gram(benchmark::State& state) {
   const Indices all = all_indices(m);
   Matrix<double> G = Matrix<double>::Zero(m, m);
   for (auto _ : state)
-    blocks.sum_over_panels(all, {}, G,
-                           [](const ConstRowMatrixRef<double>& panel, Index, Upcoming& next,
-                              Matrix<double>& own) {
-                             Matrix<double> none;
-                             detail::add_gram(panel, own, panel.topRows(0), none, next);
-                           });
+    blocks.sum_over_panels(
+        all, {}, G,
+        [](const ConstRowMatrixRef<double>& panel, Index, Upcoming& next, Matrix<double>& own) {
+          Matrix<double> none;
+          detail::add_gram(panel, own, panel.topRows(0), none, next);
+        });
   benchmark::DoNotOptimize(G.data());
   rates(state, gram_flops(m, p), static_cast<double>(J.size()) * sizeof(S));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from timing import Section, always, interleaved
 
 READ = ("memory: dot product", "memory: sum", "memory: matrix by vector")

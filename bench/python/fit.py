@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from timing import Section, always, interleaved
 
 from minnorm import LinearInterpolator
+from timing import Section, always, interleaved
 
 FIT = "fit"
 SCIPY = "scipy: X @ X.T, cho_factor, cho_solve, X.T @ a, y - X @ theta"

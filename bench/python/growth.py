@@ -6,9 +6,9 @@ import dataclasses
 import statistics
 
 import numpy as np
-from timing import seconds
 
 from minnorm import KernelInterpolator, LinearInterpolator
+from timing import seconds
 
 
 @dataclasses.dataclass
@@ -74,7 +74,12 @@ def measure(quick: bool, repeats: int) -> list[Curve]:
     return [
         curve("n", "kernel model, 20 features, k = 1", sizes, kernel, 2.0, repeats),
         curve(
-            "p", f"linear, n = {n // 4}, k = 1", features, lambda p: linear(n // 4, p, 1), 1.0, repeats
+            "p",
+            f"linear, n = {n // 4}, k = 1",
+            features,
+            lambda p: linear(n // 4, p, 1),
+            1.0,
+            repeats,
         ),
         curve("k", f"linear, n = {n}, p = {p}", counts, lambda k: linear(n, p, k), 1.0, repeats),
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from timing import Section, always, interleaved
 
 from minnorm import LinearInterpolator
+from timing import Section, always, interleaved
 
 ALL = "leave_one_out"
 CHOLESKY = "scipy cholesky of size n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 from scipy.spatial.distance import cdist
-from timing import Section, always, interleaved
 
 from minnorm import KernelInterpolator
+from timing import Section, always, interleaved
 
 FORGET = "forget"
 CHOLESKY = "cho_factor, cho_solve of the kernel matrix"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from timing import Section, always, interleaved
 
 from minnorm import LinearInterpolator
+from timing import Section, always, interleaved
 
 FORGET, CENTRED = "forget", "forget, with an intercept"
 LSTSQ = "numpy.linalg.lstsq"

@@ -6,10 +6,10 @@ import pathlib
 import tempfile
 
 import numpy as np
-from projector import reset_peak, resident_peak
-from timing import Row, Section, seconds
 
 from minnorm import project_out
+from projector import reset_peak, resident_peak
+from timing import Row, Section, seconds
 
 ROWS = 64
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from timing import Section, always, interleaved
 
 from minnorm import LinearInterpolator
+from timing import Section, always, interleaved
 
 SIZES = ((500, 2000), (1000, 4000), (1000, 16000), (2000, 8000))
 COUNTS = (1, 10, 100)
@@ -26,8 +26,7 @@ def one(n: int, p: int, k: int, dtype: str, repeats: int) -> Section:
         return rest.T @ scipy.linalg.cho_solve(factor, targets, check_finite=False)
 
     def forget(repeat):
-        # A preview forgets from a copy of the factor, which is made within it: so the ids go
-        # for good, and the model is refitted, untimed, when a fifth is gone.
+        # The model is fitted again, untimed, when a fifth of its samples is gone.
         nonlocal model
         if len(model.ids_) < 0.8 * n + k:
             model = LinearInterpolator(fit_intercept=False).fit(X, y)

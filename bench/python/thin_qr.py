@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from timing import Section, interleaved
 
 from minnorm import ThinQR
+from timing import Section, interleaved
 
 THIN, DELETE = "ThinQR.delete_rows", "scipy.linalg.qr_delete"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import threadpoolctl
-from projector import jacobian
-from timing import Section, interleaved
 
 from minnorm import JacobianProjector, KernelInterpolator, LinearInterpolator, project_out
+from projector import jacobian
+from timing import Section, interleaved
 
 
 def name(work: str, threads: int) -> str:

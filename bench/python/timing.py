@@ -63,16 +63,18 @@ def interleaved(title: str, contestants: dict[str, Callable[[int], Task]], repea
     """``contestants[name](repeat)`` prepares a task, untimed; the task it returns is timed.
 
     A first round is not counted, but for tasks of more than a second, whose first run is no
-    slower than the next.
+    slower than the next. Those of more than five run three times.
     """
     section = Section(title)
+    wanted = {}
     for name, prepare in contestants.items():
         first = seconds(prepare(0))
         section.rows[name] = Row([first] if first > 1 else [])
+        wanted[name] = min(repeats, 3) if first > 5 else repeats
     for repeat in range(1, repeats + 1):
         for name, prepare in contestants.items():
             row = section.rows[name]
-            if len(row.times) < repeats:
+            if len(row.times) < wanted[name]:
                 row.times.append(seconds(prepare(repeat)))
     return section
 

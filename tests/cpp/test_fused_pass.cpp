@@ -47,8 +47,7 @@ TYPED_TEST(FusedPassTest, RoundsNoMoreThanItsDepth) {
                                 theta.template cast<long double>().cwiseAbs().transpose() / 2;
         const Long missed =
             R.template cast<long double>() - (y.template cast<long double>() - image);
-        const long double across =
-            gamma<S>(detail::residual_depth(p) + 1);
+        const long double across = gamma<S>(detail::residual_depth(p) + 1);
         EXPECT_TRUE((missed.cwiseAbs().array() <=
                      across * (image_size + y.template cast<long double>().cwiseAbs()).array())
                         .all())

@@ -19,25 +19,40 @@ inline Index strip_width(Index n, Index threads) {
   return std::max<Index>(64, (n / (4 * threads) + 15) & ~Index(15));
 }
 
-// A += weight P P^T, lower triangle.
+// A += weight P P^T, lower triangle, by `depth` columns of P after each other.
 template <class S, class D>
-void add_outer_product(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
+void add_outer_product(const Eigen::MatrixBase<D>& P, S weight, Index depth, MatrixRef<S> A) {
   const Index n = A.rows();
   const double size = static_cast<double>(n);
   const Index threads = thread_count(size * size * static_cast<double>(P.cols()));
-  if (threads == 1) {
-    A.template selfadjointView<Eigen::Lower>().rankUpdate(P, weight);
-    return;
-  }
-  const Index width = strip_width(n, threads);
-  for_each_task((n + width - 1) / width, threads, [&](Index strip) {
+  const Index width = threads == 1 ? n : strip_width(n, threads);
+  for_each_task(n == 0 ? 0 : (n + width - 1) / width, threads, [&](Index strip) {
     const Index j = strip * width, b = std::min(width, n - j), below = n - j - b;
-    const auto own = P.derived().middleRows(j, b);
-    A.block(j, j, b, b).template selfadjointView<Eigen::Lower>().rankUpdate(own, weight);
-    if (below > 0)
-      A.block(j + b, j, below, b).noalias() +=
-          weight * P.derived().bottomRows(below) * own.transpose();
+    for (Index k = 0; k < P.cols(); k += depth) {
+      const auto terms = P.derived().middleCols(k, std::min(depth, P.cols() - k));
+      const auto own = terms.middleRows(j, b);
+      A.block(j, j, b, b).template selfadjointView<Eigen::Lower>().rankUpdate(own, weight);
+      if (below > 0)
+        A.block(j + b, j, below, b).noalias() += weight * terms.bottomRows(below) * own.transpose();
+    }
   });
+}
+template <class S, class D>
+void add_outer_product(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
+  add_outer_product<S>(P, weight, std::max<Index>(1, P.cols()), A);
+}
+
+// The lower triangle of A; what lies above it is not initialised.
+template <class S>
+Matrix<S> lower_triangle_of(const Matrix<S>& A) {
+  const Index n = A.rows(), width = 64;
+  Matrix<S> out(n, n);
+  const Index threads = thread_count(4 * static_cast<double>(A.size()));
+  for_each_task((n + width - 1) / width, threads, [&](Index strip) {
+    const Index end = std::min(n, (strip + 1) * width);
+    for (Index j = strip * width; j < end; ++j) out.col(j).tail(n - j) = A.col(j).tail(n - j);
+  });
+  return out;
 }
 
 // The lower triangle of A becomes L with L L^T = A; false where a pivot is not positive,

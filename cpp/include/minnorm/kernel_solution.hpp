@@ -75,7 +75,7 @@ KernelFactorization<S> factorize_kernel(const GramMatrix<S>& K, double alpha) {
   TriangularFactor<double> factor;
   Indices all(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
-  if (TriangularFactor<double>::from_gram(G, factor)) {
+  if (TriangularFactor<double>::from_gram(lower_triangle_of(G), factor)) {
     const double smallest = factor.smallest_singular_value(),
                  largest = factor.largest_singular_value();
     if (alpha > 0 || smallest * smallest > 2 * rank_tolerance_of_kernel<S>(n) * largest * largest) {

@@ -39,8 +39,11 @@ double rank_tolerance(Index n, Index p, double sigma_max) {
 }
 
 template <class S>
-TriangularFactor<S> cast_factor(const TriangularFactor<double>& factor) {
-  return TriangularFactor<S>(Matrix<S>(factor.matrix().template cast<S>()));
+TriangularFactor<S> cast_factor(TriangularFactor<double> factor) {
+  if constexpr (std::is_same_v<S, double>)
+    return factor;
+  else
+    return TriangularFactor<S>(Matrix<S>(factor.matrix().template cast<S>()));
 }
 
 // Pivoted QR of X^T. For n <= p of L^T, which has the same Gram matrix and is
@@ -103,7 +106,7 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
   if (choice != FactorizationChoice::qr) {
     Matrix<double> G = detail::gram<S>(X, all, how);
     G.diagonal().array() += alpha;
-    if (TriangularFactor<double>::from_gram(G, factor)) {
+    if (TriangularFactor<double>::from_gram(detail::lower_triangle_of(G), factor)) {
       const double smallest = factor.smallest_singular_value();
       const double largest = factor.largest_singular_value();
       const bool forced = choice == FactorizationChoice::cholesky;
@@ -116,8 +119,8 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
         out.sigma = std::sqrt(detail::smallest_eigenvalue_of_gram(G, smallest * smallest, error));
         if (forced || out.sigma > 0) {
           out.method = "cholesky";
-          out.system =
-              DualSystem<S>(detail::cast_factor<S>(factor), all, {}, Matrix<S>(0, n), bordered);
+          out.system = DualSystem<S>(detail::cast_factor<S>(std::move(factor)), all, {},
+                                     Matrix<S>(0, n), bordered);
           return out;
         }
       }
@@ -136,7 +139,8 @@ LinearFactorization<S> factorize_rows(const Rows<S>& X, const RowScaling& how, d
   out.from_gram = false;
   out.method = "qr";
   out.sigma = detail::smallest_singular_value_of_rows<S>(factor, X, all, how, alpha, frobenius);
-  out.system = DualSystem<S>(detail::cast_factor<S>(factor), all, {}, Matrix<S>(0, n), bordered);
+  out.system =
+      DualSystem<S>(detail::cast_factor<S>(std::move(factor)), all, {}, Matrix<S>(0, n), bordered);
   return out;
 }
 

@@ -29,6 +29,9 @@ namespace detail {
 
 inline constexpr Index panel_columns = 256;
 
+// Reading an entry of X from memory takes as long as so many operations of a product.
+inline constexpr double flops_an_entry_read = 16;
+
 // Panel of columns [first, first + width) of the chosen rows, scaled, as (m, w).
 template <class T, class S>
 void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index first,
@@ -44,11 +47,8 @@ void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& ho
         scale;
     if (from_rows < width) panel(i, width - 1) = static_cast<T>(how.offset);
   };
-  // Reading an entry takes as long as several operations.
-  const Index threads = thread_count(16.0 * static_cast<double>(m) * static_cast<double>(width));
-  for_each_task(threads, threads, [&](Index part) {
-    const Range own = part_of(m, part, threads, 1);
-    for (Index i = own.first; i < own.last; ++i) gather(i);
+  for_each_part(m, flops_an_entry_read * static_cast<double>(m * width), [&](Range part) {
+    for (Index i = part.first; i < part.last; ++i) gather(i);
   });
 }
 
@@ -75,9 +75,12 @@ template <class S>
 Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& how) {
   const Index n = static_cast<Index>(samples.size());
   Matrix<double> G = Matrix<double>::Zero(n, n);
-  for_each_panel<double, S>(
-      X, samples, how, panel_columns,
-      [&](const RowMatrix<double>& panel, Index) { add_outer_product<double>(panel, 1.0, G); });
+  // Threads that meet at every panel meet less often at a wide one; the sums are the same.
+  const double size = static_cast<double>(n);
+  const Index width = panel_columns * (thread_count(size * size * panel_columns) > 1 ? 3 : 1);
+  for_each_panel<double, S>(X, samples, how, width, [&](const RowMatrix<double>& panel, Index) {
+    add_outer_product<double>(panel, 1.0, panel_columns, G);
+  });
   return G;
 }
 

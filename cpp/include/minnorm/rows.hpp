@@ -13,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "threads.hpp"
 #include "workspace.hpp"
 
 namespace minnorm {
@@ -130,10 +131,14 @@ class Rows {
 
   // Largest absolute entry; 0 for no entries.
   S max_abs() const {
-    S most = 0;
-    for (Index i = 0; i < size(); ++i) most = std::max(most, vector(i).cwiseAbs().maxCoeff());
-    return most;
+    Vector<S> most(size());
+    detail::for_each_part(size(), reading_flops(), [&](detail::Range part) {
+      for (Index i = part.first; i < part.last; ++i) most(i) = vector(i).cwiseAbs().maxCoeff();
+    });
+    return size() > 0 ? most.maxCoeff() : S(0);
   }
+  // What threads are worth for a pass over all entries, in operations.
+  double reading_flops() const { return 8 * static_cast<double>(size() * cols()); }
   // Euclidean norm of row i times `scale`, in double.
   double norm(Index i, double scale) const {
     return (vector(i).template cast<double>() * scale).norm();

@@ -105,10 +105,13 @@ namespace detail {
 
 template <class S>
 void require_finite(const Rows<S>& rows, Index from) {
-  for (Index i = from; i < rows.size(); ++i)
-    if (!rows.vector(i).allFinite())
-      throw InputError("X: expected finite values, got NaN or infinity in row " +
-                       std::to_string(i - from) + "; impute or drop it");
+  // The first row in error is named, however many threads look.
+  for_each_part(rows.size() - from, rows.reading_flops(), [&](Range part) {
+    for (Index i = part.first; i < part.last; ++i)
+      if (!rows.vector(from + i).allFinite())
+        throw InputError("X: expected finite values, got NaN or infinity in row " +
+                         std::to_string(i) + "; impute or drop it");
+  });
 }
 
 // Norms of the scaled rows; the first known.size() are taken from `known`.
@@ -117,7 +120,10 @@ Vector<double> row_norms(const Rows<S>& rows, double scale,
                          const KeptStorage<Vector<double>>& known = {}) {
   Vector<double> norms(rows.size());
   norms.head(known.size()) = known.view();
-  for (Index i = known.size(); i < rows.size(); ++i) norms(i) = rows.norm(i, scale);
+  const Index first = known.size();
+  for_each_part(rows.size() - first, rows.reading_flops(), [&](Range part) {
+    for (Index i = part.first; i < part.last; ++i) norms(first + i) = rows.norm(first + i, scale);
+  });
   return norms;
 }
 

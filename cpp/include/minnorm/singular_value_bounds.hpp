@@ -32,7 +32,7 @@ inline double smallest_eigenvalue_of_gram(const Matrix<double>& G, double estima
   for (const double share : {0.9, 0.5, 0.1}) {
     const double tau = share * estimate;
     if (!(tau > slack)) return 0;
-    Matrix<double> shifted = G;
+    Matrix<double> shifted = lower_triangle_of(G);
     shifted.diagonal().array() -= tau;
     if (cholesky_in_place<double>(shifted)) return safely_below(tau - slack);
   }

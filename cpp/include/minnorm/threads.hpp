@@ -1,12 +1,16 @@
 // Threads: independent tasks at once where the program is compiled with OpenMP, in
-// order elsewhere. The only header that knows of OpenMP.
+// order elsewhere. The only header that knows of either.
 //
-// Invariant: never more threads than omp_get_max_threads(), so OMP_NUM_THREADS and
-// threadpoolctl govern; one inside a parallel region, whoever opened it, and one in a
-// forked child, which has inherited no threads to wake. What a task computes does not
-// depend on who runs it: results depend on the number of threads at most, never on time.
-// An exception leaves its task alone; when all have ended, that of the first task which
-// failed is thrown.
+// OpenMP says how many threads there may be (OMP_NUM_THREADS, threadpoolctl) and whether
+// the caller runs in parallel already. The threads themselves are started for a call and
+// joined in it: those of an OpenMP runtime wait for their next work in busy loops of
+// milliseconds, which where processes share the cores took more time than they gave
+// (bench/README.md), and they are missing in a forked child, which then waits for ever.
+//
+// Invariant: never more threads than omp_get_max_threads(), and one inside a task or a
+// parallel region. What a task computes does not depend on who runs it: results depend
+// on the number of threads at most, never on time. An exception ends its task alone; when
+// all have ended, that of the first task which failed is thrown.
 // Compile all of a program with OpenMP or none of it: these functions are inline.
 #pragma once
 
@@ -19,31 +23,24 @@
 
 #include <atomic>
 #include <exception>
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#define MINNORM_WATCHES_FORKS
-#endif
+#include <mutex>
+#include <thread>
 #endif
 
 namespace minnorm::detail {
 
-// Sharing out less than this is not worth the tens of microseconds that waking a
-// sleeping thread takes.
-inline constexpr double flops_a_thread = 5e6;
+// Sharing out less than this is not worth the tens of microseconds that starting a
+// thread takes.
+inline constexpr double flops_a_thread = 1e7;
 
-#ifdef MINNORM_WATCHES_FORKS
-// A parallel region in a forked child waits for threads that exist in the parent alone.
-inline std::atomic<bool> forked_child{false};
-inline const int watches_forks = pthread_atfork(nullptr, nullptr, [] { forked_child = true; });
+#ifdef _OPENMP
+inline thread_local bool inside_task = false;
 #endif
 
 // Threads for `flops` operations, at least 1.
 inline Index thread_count([[maybe_unused]] double flops) {
 #ifdef _OPENMP
-#ifdef MINNORM_WATCHES_FORKS
-  if (forked_child) return 1;
-#endif
-  if (omp_in_parallel()) return 1;
+  if (inside_task || omp_in_parallel()) return 1;
   const double worth = std::clamp(flops / flops_a_thread, 1.0, 1024.0);
   return std::max<Index>(1, std::min<Index>(omp_get_max_threads(), static_cast<Index>(worth)));
 #else
@@ -52,25 +49,40 @@ inline Index thread_count([[maybe_unused]] double flops) {
 }
 
 // f(0), ..., f(count - 1), each once, by `threads` threads that take the next task when
-// they have done one.
+// they have done one. Fewer threads where the system gives no more.
 template <class F>
 void for_each_task(Index count, [[maybe_unused]] Index threads, F&& f) {
 #ifdef _OPENMP
   if (threads > 1 && count > 1) {
+    std::atomic<Index> next{0};
+    std::mutex failing;
     std::exception_ptr error;
     Index failed = count;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(static_cast<int>(threads))
-    for (Index i = 0; i < count; ++i) {
-      try {
-        f(i);
-      } catch (...) {
-#pragma omp critical(minnorm_task_failed)
-        if (i < failed) {
-          failed = i;
-          error = std::current_exception();
+    const auto work = [&] {
+      inside_task = true;
+      for (Index i = next++; i < count; i = next++) {
+        try {
+          f(i);
+        } catch (...) {
+          const std::lock_guard lock(failing);
+          if (i < failed) {
+            failed = i;
+            error = std::current_exception();
+          }
         }
       }
+      inside_task = false;
+    };
+    std::vector<std::thread> helpers;
+    const Index wanted = std::min(threads, count) - 1;
+    try {
+      helpers.reserve(static_cast<std::size_t>(wanted));
+      for (Index t = 0; t < wanted; ++t) helpers.emplace_back(work);
+    } catch (...) {
+      // No thread or no memory for one: the tasks are done by those there are.
     }
+    work();
+    for (std::thread& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);
     return;
   }
@@ -88,6 +100,13 @@ inline Range part_of(Index count, Index i, Index parts, Index step) {
   const Index steps = (count + step - 1) / step;
   const auto cut = [&](Index part) { return std::min(count, steps * part / parts * step); };
   return {cut(i), cut(i + 1)};
+}
+
+// f(part) for [0, count) in one part a thread.
+template <class F>
+void for_each_part(Index count, double flops, F&& f) {
+  const Index threads = thread_count(flops);
+  for_each_task(threads, threads, [&](Index i) { f(part_of(count, i, threads, 1)); });
 }
 
 }  // namespace minnorm::detail
