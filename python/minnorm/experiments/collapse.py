@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ PLAN = runner.Plan(METHODS, epochs=(10, 30), trials=5)
 
 
 def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[str, Any]:
-    """Run what is not there yet, print the table, write ``results.json``.
+    """Run what is not there yet, print the table, write ``results.json`` and the picture.
 
     Parameters, returns and errors as for `data_poisoning.run`.
     """
@@ -41,4 +42,13 @@ def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[st
     print(report.short(content["membership"], "Membership score"))
     kept = runner.gathered(content["trials"], plan, "retain_accuracy")
     print(report.short(kept, "Accuracy on retained images"))
+    if importlib.util.find_spec("matplotlib") is None:
+        print("\nNo picture: it needs matplotlib, from the extra: pip install 'minnorm[plot]'.")
+        return content
+    from ._ranges import draw
+
+    path = Path(out) / "collapse.png"
+    title = f"Representation collapse, median and central range of {plan.trials} trials"
+    draw(percent, "accuracy by colour (%)", title, str(path))
+    print(f"\nPicture written to {path}.")
     return content
