@@ -20,7 +20,7 @@ from _machine import print_machine
 from minnorm.experiments import poisoning, trials
 from minnorm.experiments.runner import DEVELOPMENT
 from minnorm.experiments.settings import paper_settings
-from minnorm.torch import MinNormOG, Shrink
+from minnorm.torch import MinNormOG, Retrain, Shrink
 from minnorm.torch.batches import Batch
 from minnorm.torch.restoration import Restoration
 from minnorm.torch.rows import GradientRows
@@ -66,6 +66,21 @@ class ShrinkRestored(Shrink):
         return dataclasses.replace(done, restored=restored)
 
 
+class RetrainRestored(Retrain):
+    """The steps of restoration on a fresh initialisation: what they do where nothing is known."""
+
+    def __init__(self, model, lr, *, seed=0, **schedule):
+        super().__init__(model, lr, seed=seed)
+
+    def _begin(self, epochs, forget_loader):
+        super()._begin(epochs, forget_loader)
+        self._restoration = Restoration(5)
+
+    def _before_step(self, step):
+        rows = GradientRows(self.model, step.retain.inputs, "each")
+        self._restoration.restore(rows, step.retain.targets[:, 0])
+
+
 FIRST = {"damping": 0.0, "restore": 0}
 DAMPED = {"damping": 1e-5, "restore": 0}
 OURS = {"damping": 1e-5, "restore": 5}
@@ -84,6 +99,7 @@ VARIANTS: tuple[tuple[str, Any, dict[str, Any]], ...] = (
     ("`damping=1e-5, restore=5`, ending at the least norm", EndsAtLeastNorm, OURS),
     ("Shrink", Shrink, {}),
     ("Shrink with 5 steps of restoration", ShrinkRestored, {}),
+    ("Retrain with 5 steps of restoration an epoch", RetrainRestored, {}),
 )
 
 
