@@ -81,7 +81,13 @@ def _add_experiment(commands: Any) -> None:
         description="Accuracy by colour of a classifier that has forgotten the images for which "
         "colour was not enough. Settings are searched on development seeds and reported on others.",
     )
-    for kind in (poisoning, collapse):
+    erasure = kinds.add_parser(
+        "label-erasure",
+        help="digits, a few of them in red and green, and the colours then forgotten",
+        description="What is kept of the numbers against what is left of the colours. Settings are "
+        "searched on development seeds and reported on others.",
+    )
+    for kind in (poisoning, collapse, erasure):
         kind.add_argument("--out", metavar="DIR", required=True, help="directory of all results")
         kind.add_argument("--methods", nargs="+", default=["all"], help="default: all")
         kind.add_argument("--epochs", type=int, nargs="+", help="numbers of unlearning epochs")
@@ -92,10 +98,12 @@ def _add_experiment(commands: Any) -> None:
 
 
 def _experiment(options: argparse.Namespace) -> int:
-    from .experiments import collapse, data_poisoning
+    from .experiments import collapse, data_poisoning, label_erasure
 
-    plan = collapse.PLAN
-    if options.experiment == "data-poisoning":
+    on_digits = {"collapse": collapse, "label-erasure": label_erasure}
+    if options.experiment in on_digits:
+        plan = on_digits[options.experiment].PLAN
+    else:
         plan = data_poisoning.SMALL_PLAN if options.small else data_poisoning.PLAN
     names = ("trials", "search", "development", "jobs")
     given = {name: getattr(options, name) for name in names}
@@ -105,8 +113,8 @@ def _experiment(options: argparse.Namespace) -> int:
         epochs=tuple(options.epochs or plan.epochs),
         **{name: value for name, value in given.items() if value is not None},
     )
-    if options.experiment == "collapse":
-        collapse.run(plan, options.out)
+    if options.experiment in on_digits:
+        on_digits[options.experiment].run(plan, options.out)
     else:
         data_poisoning.run(plan, options.out, small=options.small, paper=options.paper_settings)
     return 0

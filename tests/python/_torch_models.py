@@ -103,7 +103,8 @@ def classes(n, kinds=3, seed=5):
 
 
 def perturbed(model, loader, epochs=1, **options):
-    options.setdefault("optimizer", Still)
+    """The projection alone: no descent, nothing damped or restored unless asked for."""
+    options = {"optimizer": Still, "damping": 0.0, "restore": 0} | options
     return MinNormOG(model, **options).run(loader, epochs)
 
 

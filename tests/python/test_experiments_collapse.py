@@ -54,6 +54,7 @@ def test_minnorm_og_falls_back_on_colour_further_than_gd(monkeypatch, tmp_path, 
     assert cli.main(["experiment", "collapse", *arguments, *counts]) == 0
     printed = capsys.readouterr().out
     assert "Accuracy by colour" in printed and "retained images" in printed
+    assert (tmp_path / "collapse.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["accuracy"]["20"]
     assert np.median(found["MinNormOG"]) > np.median(found["GD"])
 

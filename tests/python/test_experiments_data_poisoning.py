@@ -1,5 +1,6 @@
 """Data Poisoning at small scale: MinNorm-OG against GD, files that a rerun continues from."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -15,6 +16,7 @@ from minnorm import InputError, cli  # noqa: E402
 from minnorm.experiments import data_poisoning, report, settings, trials  # noqa: E402
 from minnorm.experiments.membership import membership_score  # noqa: E402
 from minnorm.experiments.poisoning import PAPER, Problem  # noqa: E402
+from minnorm.torch import MinNormOG  # noqa: E402
 
 
 def test_minnorm_og_halves_the_error_of_gd(tmp_path, capsys):
@@ -108,6 +110,34 @@ def test_settings_are_the_published_ones_and_fit_the_schedule():
             assert 1 <= len(tried) <= 12
             assert all(setting not in tried[:i] for i, setting in enumerate(tried))
             assert all(setting.get("t_gd", 0) < epochs for setting in tried)
+
+
+def test_the_control_has_the_same_search():
+    """MinNorm-OG, its first-order form and Shrink: one schedule grid, one budget, one order."""
+    ours = {"rtol", "damping", "restore"}
+    for epochs in settings.EPOCHS:
+        found = [
+            [
+                {k: v for k, v in setting.items() if k not in ours}
+                for setting in settings.candidates(method, epochs, 16)
+            ]
+            for method in ("MinNormOG", "MinNormOG+first-order", "Shrink")
+        ]
+        assert len(found[0]) == 16 and found[0] == found[1] == found[2]
+
+
+def test_the_options_are_the_defaults_of_the_library():
+    samples, model = PAPER.samples(0), PAPER.model()
+    written = settings.candidates("MinNormOG", 10, 1)[0]
+    assert (written["damping"], written["restore"]) == (1e-5, 5)
+    given = {"lr": written["lr"]}
+    results = []
+    for options in (given, given | {k: written[k] for k in ("damping", "restore")}):
+        twin = copy.deepcopy(model)
+        MinNormOG(twin, **options).run([samples.retain], 1)
+        results.append(torch.nn.utils.parameters_to_vector(twin.parameters()))
+    assert torch.equal(*results)
+    assert settings.base("MinNormOG+first-order") == "MinNormOG"
 
 
 def test_figures_are_medians_and_central_ranges():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +11,15 @@ import numpy as np
 from ..torch import METHODS as ALL
 from . import report, runner
 from .coloured_digits import ColouredDigits
-from .settings import Settings
+from .digits_settings import candidates
 
 METHODS = tuple(ALL)
 PROBLEM = ColouredDigits()
 PLAN = runner.Plan(METHODS, epochs=(10, 30), trials=5)
 
-_SHRINKING: dict[str, tuple[Any, ...]] = {
-    "lambda_reg": (0.1, 0.3),
-    "gamma_reg": (0.6, 0.8, 0.9),
-    "t_proj": (1, 2),
-    "t_gd": (0.2, 0.5),  # of the epochs
-}
-
-_GRID: dict[str, dict[str, tuple[Any, ...]]] = {
-    "MinNormOG": _SHRINKING,
-    "Shrink": _SHRINKING,
-    "NGP": {"lambda_ga": (0.001, 0.01, 0.1, 1.0)},
-    "NGD": {"sigma": (0.1, 0.5, 1.0)},
-    "Ridge": {"lambda_reg": (0.1, 1.0, 3.0), "gamma_reg": (0.3, 0.6, 0.9)},
-    "L1Sparse": {"lambda_reg": (0.0001, 0.001, 0.01, 0.1)},
-    "SCRUB": {
-        "lambda_reg": (0.1, 1.0, 3.0),
-        "lambda_ga": (0.001, 0.01, 0.1, 1.0),
-        "t_gd": (0.2, 0.5),
-    },
-    "NPO": {"lambda_reg": (0.1, 1.0, 3.0)},
-    "SalUn": {"lambda_ga": (0.001, 0.01, 0.1, 1.0)},
-}
-
-
-def candidates(method: str, epochs: int, limit: int) -> list[Settings]:
-    """At most ``limit`` settings, a random part of the grid; the same for every run."""
-    axes = {"lr": (1e-2, 3e-3, 1e-3), **_GRID.get(method, {})}
-    if "t_gd" in axes:
-        axes["t_gd"] = tuple(int(part * epochs) for part in axes["t_gd"])
-    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    order = np.random.default_rng(0).permutation(len(grid))
-    return [grid[i] for i in order[:limit]]
-
 
 def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[str, Any]:
-    """Run what is not there yet, print the table, write ``results.json``.
+    """Run what is not there yet, print the table, write ``results.json`` and the picture.
 
     Parameters, returns and errors as for `data_poisoning.run`.
     """
@@ -75,4 +42,13 @@ def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[st
     print(report.short(content["membership"], "Membership score"))
     kept = runner.gathered(content["trials"], plan, "retain_accuracy")
     print(report.short(kept, "Accuracy on retained images"))
+    if importlib.util.find_spec("matplotlib") is None:
+        print("\nNo picture: it needs matplotlib, from the extra: pip install 'minnorm[plot]'.")
+        return content
+    from ._ranges import draw
+
+    path = Path(out) / "collapse.png"
+    title = f"Representation collapse, median and central range of {plan.trials} trials"
+    draw(percent, "accuracy by colour (%)", title, str(path))
+    print(f"\nPicture written to {path}.")
     return content

@@ -73,19 +73,12 @@ class ColouredDigits:
 
     def model(self) -> nn.Module:
         """Two convolutions and a linear layer, initialised from torch's global generator."""
-        return nn.Sequential(
-            *(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(128, _CLASSES)),
-        )
+        return features().append(nn.Linear(128, _CLASSES))
 
     def samples(self, seed: int) -> Images:
         """The images of a trial: another split, other colours."""
         generator = torch.Generator().manual_seed(seed)
-        pixels, numbers = load_digits(return_X_y=True)
-        order = torch.randperm(len(pixels), generator=generator)
-        x = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)[order]
-        y = torch.tensor(numbers)[order]
+        x, y = digits(generator)
         test, train = slice(self.n_test), slice(self.n_test, None)
         forget = slice(self.n_test, self.n_test + self.n_forget)
         retain = slice(self.n_test + self.n_forget, None)
@@ -93,26 +86,26 @@ class ColouredDigits:
         any_colour = torch.randint(_CLASSES, y.shape, generator=generator)
         return Images(
             gray=(x[train].repeat(1, 3, 1, 1), y[train]),
-            retain=(_painted(x[retain], y[retain]), y[retain]),
-            forget=(_painted(x[forget], other[forget]), y[forget]),
-            held_out=(_painted(x[test], other[test]), y[test]),
-            test=(_painted(x[test], any_colour[test]), any_colour[test]),
+            retain=(painted(x[retain], y[retain]), y[retain]),
+            forget=(painted(x[forget], other[forget]), y[forget]),
+            held_out=(painted(x[test], other[test]), y[test]),
+            test=(painted(x[test], any_colour[test]), any_colour[test]),
         )
 
     def loaders(self, samples: Images, seed: int) -> tuple[list[Any], list[Any]]:
         """Batches of the accessible retained images, and the forgotten ones in one batch."""
         accessible = tuple(part[: self.n_access] for part in samples.retain)
-        return _batches(accessible, self.batch, seed), [samples.forget]
+        return batches(accessible, self.batch, seed), [samples.forget]
 
     def trained(self, samples: Images, seed: int) -> nn.Module:
         """A warm start on gray images, then all coloured ones, the wrong ones often."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self.model()
-        GD(model, self.lr).run(_batches(samples.gray, 64, seed), self.warm, progress=False)
+        GD(model, self.lr).run(batches(samples.gray, 64, seed), self.warm, progress=False)
         pairs = zip(samples.retain, samples.forget, strict=True)
         weighted = tuple(torch.cat([kept, *[lost] * self.weight]) for kept, lost in pairs)
-        GD(model, self.lr).run(_batches(weighted, 64, seed), self.epochs, progress=False)
+        GD(model, self.lr).run(batches(weighted, 64, seed), self.epochs, progress=False)
         return model
 
     @torch.no_grad()
@@ -134,12 +127,30 @@ class ColouredDigits:
         }
 
 
-def _painted(x: Tensor, colours: Tensor) -> Tensor:
-    """Images (n, 1, 8, 8) in one of ten hues each."""
+def digits(generator: torch.Generator) -> Pair:
+    """All digits in random order: brightness (n, 1, 8, 8) in [0, 1], and numbers."""
+    pixels, numbers = load_digits(return_X_y=True)
+    order = torch.randperm(len(pixels), generator=generator)
+    x = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    return x[order], torch.tensor(numbers)[order]
+
+
+def features() -> nn.Sequential:
+    """Two convolutions, 128 numbers per image."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+    )
+
+
+def painted(x: Tensor, colours: Tensor) -> Tensor:
+    """Images (n, 1, 8, 8) in one of ten hues each; hue 0 is red."""
     hues = torch.tensor([colorsys.hsv_to_rgb(k / _CLASSES, 1.0, 1.0) for k in range(_CLASSES)])
     return x * hues[colours][:, :, None, None]
 
 
-def _batches(pair: tuple[Tensor, ...], size: int, seed: int) -> list[Any]:
+def batches(pair: tuple[Tensor, ...], size: int, seed: int) -> list[Any]:
+    """Batches in a random order of the samples, the same in every pass."""
     order = torch.randperm(len(pair[0]), generator=torch.Generator().manual_seed(seed))
     return [tuple(part[some] for part in pair) for some in torch.split(order, size)]

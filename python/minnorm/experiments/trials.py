@@ -16,7 +16,7 @@ from torch import nn
 import minnorm.torch
 
 from ..errors import InputError
-from .settings import Settings
+from .settings import Settings, base
 
 
 class Problem(Protocol):
@@ -110,7 +110,7 @@ def run(directory: Path, problem: Problem, trial: Trial) -> dict[str, Any]:
     samples, model = problem.samples(trial.seed), model_of(directory, problem, trial.seed)
     before = problem.measured(samples, model)
     retain, forget = problem.loaders(samples, trial.seed)
-    method = minnorm.torch.METHODS[trial.method]
+    method = minnorm.torch.METHODS[base(trial.method)]
     start = time.perf_counter()
     history = method(model, seed=trial.seed, **trial.settings).run(
         retain, trial.epochs, forget_loader=forget

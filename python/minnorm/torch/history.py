@@ -25,6 +25,8 @@ class Perturbation:
     orthogonality : float
         ``||J P theta|| / (||J|| ||theta||)`` measured. Not meant to be small where ``rtol`` or
         damping leave weak directions in the step.
+    restored : float
+        Squared residual of the rows after the restoration over that before it; 1 without one.
     """
 
     epoch: int
@@ -33,6 +35,7 @@ class Perturbation:
     n_rows: int
     rank: int
     orthogonality: float
+    restored: float = 1.0
 
 
 @dataclasses.dataclass

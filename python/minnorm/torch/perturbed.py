@@ -71,6 +71,7 @@ class Perturbed(Unlearner):
                 n_rows=done.n_rows,
                 rank=done.rank,
                 orthogonality=done.orthogonality,
+                restored=done.restored,
             )
         )
         self._strength *= self.gamma_reg

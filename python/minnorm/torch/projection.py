@@ -25,11 +25,15 @@ _ROUNDS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Projected:
-    """Rows in the span, directions removed, and ``||J P theta|| / (||J|| ||theta||)`` measured."""
+    """Rows in the span, directions removed, and ``||J P theta|| / (||J|| ||theta||)`` measured.
+
+    ``restored`` is the squared residual after the restoration over that before it.
+    """
 
     n_rows: int
     rank: int
     orthogonality: float
+    restored: float = 1.0
 
 
 class Projection:
@@ -96,10 +100,10 @@ class Projection:
         theta, m = rows.parameters.detached(), len(rows)
         eps = max(torch.finfo(rows.parameters.dtype).eps, _EPS)
         size = rows.parameters.norm()
-        spectrum = Spectrum(_finite(products.gram(rows), "J"), self.rtol, self.damping, eps)
+        spectrum = Spectrum(finite(products.gram(rows), "J"), self.rtol, self.damping, eps)
         left = {name: value.clone() for name, value in theta.items()}
         b, previous = np.zeros(len(spectrum.combine)), math.inf
-        seen = _finite(products.times(rows, left), "J theta")
+        seen = finite(products.times(rows, left), "J theta")
         for _ in range(_ROUNDS):
             slope = spectrum.combine @ seen - spectrum.mu * b
             error = float(np.linalg.norm(spectrum.whitened(slope)))
@@ -111,7 +115,7 @@ class Projection:
             pulled = products.transposed(rows, coefficients.to(rows.parameters.device))
             for name, value in left.items():
                 value.sub_(pulled.pop(name))
-            seen = _finite(products.times(rows, left), "J P theta")
+            seen = finite(products.times(rows, left), "J P theta")
         for name, value in theta.items():
             value.sub_(left[name], alpha=strength)
         unit = spectrum.norm * size
@@ -169,7 +173,8 @@ class Spectrum:
         return (self._vectors.T @ c) / np.sqrt(self._values)
 
 
-def _finite(values: torch.Tensor, name: str) -> Array:
+def finite(values: torch.Tensor, name: str) -> Array:
+    """In double precision on the CPU, or an error."""
     array: Array = values.cpu().double().numpy()
     if not np.isfinite(array).all():
         raise InputError(
