@@ -90,7 +90,8 @@ class MinNormOG(Perturbed):
     The step minimises ``||theta + Delta||^2 + lambda ||Delta||^2`` over Delta orthogonal to the
     gradients (Appendix E of Block, Mokhtari and Shakkottai, arXiv 2505.22601). Gradients are taken
     in eval mode: running statistics stay, dropout is off. The forward pass of the descent follows
-    the projection, never the other way round. Cost of a perturbation with m rows: m passes forward
+    the projection, never the other way round. Algorithm 1 as published is ``rtol=None``,
+    ``damping=0.0`` and ``restore=0``. Cost of a perturbation with m rows: m passes forward
     and back, m^2 d flops; as much again for every step of restoration; dense memory m d.
 
     Examples
