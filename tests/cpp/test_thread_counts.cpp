@@ -58,9 +58,13 @@ TEST(ThreadCounts, EveryTaskOnceByNoMoreThreadsThanAsked) {
 TEST(ThreadCounts, TasksStartNoThreads) {
   const Threads threads(3);
   std::vector<Index> inside(8, 0);
-  detail::for_each_task(
-      8, 3, [&](Index i) { inside[static_cast<std::size_t>(i)] = detail::thread_count(large); });
+  std::vector<int> of_eigen(8, 0);  // its products ask OpenMP for threads of their own
+  detail::for_each_task(8, 3, [&](Index i) {
+    inside[static_cast<std::size_t>(i)] = detail::thread_count(large);
+    of_eigen[static_cast<std::size_t>(i)] = Eigen::nbThreads();
+  });
   EXPECT_EQ(inside, std::vector<Index>(8, 1));
+  EXPECT_EQ(of_eigen, std::vector<int>(8, 1));
   EXPECT_EQ(detail::thread_count(large), 3);
 }
 

@@ -34,13 +34,24 @@ namespace minnorm::detail {
 inline constexpr double flops_a_thread = 1e7;
 
 #ifdef _OPENMP
-inline thread_local bool inside_task = false;
+// While it lives OpenMP allows the thread that made it no other: not to the algorithms
+// that a task calls, nor to Eigen's products, which ask OpenMP themselves.
+class SingleThread {
+ public:
+  SingleThread() { omp_set_num_threads(1); }
+  ~SingleThread() { omp_set_num_threads(before_); }
+  SingleThread(const SingleThread&) = delete;
+  SingleThread& operator=(const SingleThread&) = delete;
+
+ private:
+  int before_ = omp_get_max_threads();
+};
 #endif
 
 // Threads for `flops` operations, at least 1.
 inline Index thread_count([[maybe_unused]] double flops) {
 #ifdef _OPENMP
-  if (inside_task || omp_in_parallel()) return 1;
+  if (omp_in_parallel()) return 1;
   const double worth = std::clamp(flops / flops_a_thread, 1.0, 1024.0);
   return std::max<Index>(1, std::min<Index>(omp_get_max_threads(), static_cast<Index>(worth)));
 #else
@@ -59,7 +70,7 @@ void for_each_task(Index count, [[maybe_unused]] Index threads, F&& f) {
     std::exception_ptr error;
     Index failed = count;
     const auto work = [&] {
-      inside_task = true;
+      const SingleThread single;
       for (Index i = next++; i < count; i = next++) {
         try {
           f(i);
@@ -71,7 +82,6 @@ void for_each_task(Index count, [[maybe_unused]] Index threads, F&& f) {
           }
         }
       }
-      inside_task = false;
     };
     std::vector<std::thread> helpers;
     const Index wanted = std::min(threads, count) - 1;
