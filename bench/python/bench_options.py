@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _machine import print_machine
+from machine import print_machine
 
 from minnorm.experiments import poisoning, trials
 from minnorm.experiments.runner import DEVELOPMENT

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _machine import print_machine
+from machine import print_machine
 
 from minnorm.experiments import trials
 from minnorm.experiments.coloured_digits import ColouredDigits
