@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import print_machine
 
+from machine import print_machine
 from minnorm.experiments import poisoning, trials
 from minnorm.experiments.runner import DEVELOPMENT
 from minnorm.experiments.settings import paper_settings

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import print_machine
 
+from machine import print_machine
 from minnorm.experiments import trials
 from minnorm.experiments.coloured_digits import ColouredDigits
 from minnorm.experiments.erasure import LabelErasure
