@@ -16,8 +16,8 @@ import torch
 
 from machine import print_machine
 from minnorm.experiments import trials
-from minnorm.experiments.coloured_digits import ColouredDigits
 from minnorm.experiments.erasure import LabelErasure
+from minnorm.experiments.representation_collapse import RepresentationCollapse
 from minnorm.experiments.runner import DEVELOPMENT
 from minnorm.torch import MinNormOG
 from minnorm.torch.batches import Batch
@@ -25,7 +25,7 @@ from minnorm.torch.batches import Batch
 # Problem, epochs, measures, schedules.
 CASES: tuple[tuple[Any, int, tuple[str, str], tuple[dict[str, Any], ...]], ...] = (
     (
-        ColouredDigits(),
+        RepresentationCollapse(),
         30,
         ("accuracy", "retain_accuracy"),
         (

@@ -13,7 +13,7 @@ from typing import Any
 import minnorm
 
 from ._backend import NAMES
-from .errors import MinnormError
+from .errors import InputError, MinnormError
 
 
 def cmake_directory() -> Path:
@@ -87,6 +87,8 @@ def _add_experiment(commands: Any) -> None:
         description="What is kept of the numbers against what is left of the colours. Settings are "
         "searched on development seeds and reported on others.",
     )
+    for kind in (collapse, erasure):
+        _add_photographs(kind)
     for kind in (poisoning, collapse, erasure):
         kind.add_argument("--out", metavar="DIR", required=True, help="directory of all results")
         kind.add_argument("--methods", nargs="+", default=["all"], help="default: all")
@@ -97,27 +99,76 @@ def _add_experiment(commands: Any) -> None:
         kind.add_argument("--jobs", type=int, help="processes (default: 1)")
 
 
-def _experiment(options: argparse.Namespace) -> int:
-    from .experiments import collapse, data_poisoning, label_erasure
+# Options that say more about --data.
+_WITH_DATA = ("train", "test", "architecture", "device", "access", "training")
 
-    on_digits = {"collapse": collapse, "label-erasure": label_erasure}
-    if options.experiment in on_digits:
-        plan = on_digits[options.experiment].PLAN
+
+def _add_photographs(kind: Any) -> None:
+    group = kind.add_argument_group("on photographs", "needs minnorm[images]")
+    group.add_argument(
+        "--data",
+        metavar="KIND:DIR",
+        help="cifar10:DIR or tiny-imagenet:DIR, the unpacked folder, in place of digits",
+    )
+    group.add_argument("--train", type=int, help="images to train on (default: all)")
+    group.add_argument("--test", type=int, help="images to test on (default: all)")
+    group.add_argument(
+        "--architecture",
+        choices=("resnet18", "resnet50"),
+        help="default: resnet18 for CIFAR-10, resnet50 for Tiny ImageNet",
+    )
+    group.add_argument("--device", help="of the models (default: cpu)")
+    group.add_argument(
+        "--access", type=float, help="fraction of the training images to unlearn with (0.01)"
+    )
+    group.add_argument("--training", type=int, metavar="EPOCHS", help="of training (default: 30)")
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    from .experiments import data_poisoning
+
+    if options.experiment != "data-poisoning":
+        return _image_experiment(options)
+    plan = _planned(data_poisoning.SMALL_PLAN if options.small else data_poisoning.PLAN, options)
+    data_poisoning.run(plan, options.out, small=options.small, paper=options.paper_settings)
+    return 0
+
+
+def _image_experiment(options: argparse.Namespace) -> int:
+    from .experiments import collapse, label_erasure, on_photographs
+
+    experiment: Any = collapse if options.experiment == "collapse" else label_erasure
+    given = {name: getattr(options, name) for name in _WITH_DATA}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.data is None:
+        if given:
+            raise InputError(
+                f"{', '.join(f'--{name}' for name in given)}: expected together with --data, which "
+                f"is missing. Add --data cifar10:DIR or tiny-imagenet:DIR."
+            )
+        experiment.run(_planned(experiment.PLAN, options), options.out)
+        return 0
+    wanted = on_photographs.Options(options.data, **given)
+    problem: Any
+    if experiment is collapse:
+        plan, problem = on_photographs.COLLAPSE_PLAN, on_photographs.collapse(wanted)
     else:
-        plan = data_poisoning.SMALL_PLAN if options.small else data_poisoning.PLAN
+        plan, problem = on_photographs.ERASURE_PLAN, on_photographs.erasure(wanted)
+    tried = on_photographs.candidates
+    experiment.run(_planned(plan, options), options.out, problem=problem, settings=tried)
+    return 0
+
+
+def _planned(plan: Any, options: argparse.Namespace) -> Any:
+    """The plan with what the command line says of it."""
     names = ("trials", "search", "development", "jobs")
     given = {name: getattr(options, name) for name in names}
-    plan = dataclasses.replace(
+    return dataclasses.replace(
         plan,
         methods=plan.methods if options.methods == ["all"] else tuple(options.methods),
         epochs=tuple(options.epochs or plan.epochs),
         **{name: value for name, value in given.items() if value is not None},
     )
-    if options.experiment in on_digits:
-        on_digits[options.experiment].run(plan, options.out)
-    else:
-        data_poisoning.run(plan, options.out, small=options.small, paper=options.paper_settings)
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

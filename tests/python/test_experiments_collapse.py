@@ -11,9 +11,9 @@ torch = pytest.importorskip(
 
 from minnorm import InputError, cli  # noqa: E402
 from minnorm.experiments import collapse  # noqa: E402
-from minnorm.experiments.coloured_digits import ColouredDigits  # noqa: E402
+from minnorm.experiments.representation_collapse import RepresentationCollapse  # noqa: E402
 
-SHORT = ColouredDigits(warm=8, epochs=12)
+SHORT = RepresentationCollapse(warm=8, epochs=12)
 
 
 def hue(images):
@@ -61,7 +61,7 @@ def test_minnorm_og_falls_back_on_colour_further_than_gd(monkeypatch, tmp_path, 
 
 def test_settings_fit_the_schedule():
     for method in collapse.METHODS:
-        for epochs in (3, 10, 30):
+        for epochs in (2, 3, 10, 30):
             tried = collapse.candidates(method, epochs, 12)
             assert 1 <= len(tried) <= 12
             assert all(setting.get("t_gd", 0) < epochs for setting in tried)

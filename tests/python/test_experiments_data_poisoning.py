@@ -105,7 +105,7 @@ def test_settings_are_the_published_ones_and_fit_the_schedule():
     assert settings.paper_settings("Ridge", 10)["gamma_reg"] == 0.6
     assert settings.paper_settings("MinNormOG", 50)["t_gd"] == 25
     for method in settings.METHODS:
-        for epochs in (3, 10, 100, 1000):
+        for epochs in (2, 3, 10, 100, 1000):
             tried = settings.candidates(method, epochs, 12)
             assert 1 <= len(tried) <= 12
             assert all(setting not in tried[:i] for i, setting in enumerate(tried))

@@ -11,7 +11,7 @@ torch = pytest.importorskip(
 
 from minnorm import InputError, cli  # noqa: E402
 from minnorm.experiments import label_erasure  # noqa: E402
-from minnorm.experiments.erasure import LabelErasure, TwoHeads  # noqa: E402
+from minnorm.experiments.erasure import LabelErasure  # noqa: E402
 from minnorm.experiments.label_erasure import Point, undominated  # noqa: E402
 
 SHORT = LabelErasure(epochs=12)
@@ -36,11 +36,11 @@ def test_the_data():
 
 def test_pairs_have_the_loss_of_both_heads():
     torch.manual_seed(0)
-    model = TwoHeads()
+    model = SHORT.model()
     x, y = (part[:20] for part in SHORT.samples(0).coloured)
     with torch.no_grad():
         found = model.features(x)
-        heads = ((model.number(found), y // 3), (model.colour(found), y % 3))
+        heads = ((model.content(found), y // 3), (model.colour(found), y % 3))
         expected = sum(torch.nn.functional.cross_entropy(*head) for head in heads)
         torch.testing.assert_close(torch.nn.functional.cross_entropy(model(x), y), expected)
 

@@ -1,4 +1,4 @@
-"""Representation Collapse at small scale: how far does a model fall back on the simple feature?"""
+"""Representation Collapse: how far does a model fall back on the simple feature?"""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import numpy as np
 
 from ..torch import METHODS as ALL
 from . import report, runner
-from .coloured_digits import ColouredDigits
-from .digits_settings import candidates
+from .image_settings import candidates
+from .representation_collapse import RepresentationCollapse
 
 METHODS = tuple(ALL)
-PROBLEM = ColouredDigits()
+PROBLEM = RepresentationCollapse()
 PLAN = runner.Plan(METHODS, epochs=(10, 30), trials=5)
 
 
-def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[str, Any]:
+def run(
+    plan: runner.Plan,
+    out: str,
+    *,
+    problem: RepresentationCollapse | None = None,
+    settings: runner.Candidates = candidates,
+    progress: bool | None = None,
+) -> dict[str, Any]:
     """Run what is not there yet, print the table, write ``results.json`` and the picture.
 
-    Parameters, returns and errors as for `data_poisoning.run`.
+    ``problem`` is that of digits by default, and ``settings`` those tried on it. Other parameters,
+    returns and errors as for `data_poisoning.run`.
     """
     plan.check(METHODS)
-    content = runner.run(plan, PROBLEM, candidates, Path(out), progress)
+    content = runner.run(plan, problem or PROBLEM, settings, Path(out), progress)
     percent = {
         epochs: {method: [100 * value for value in values] for method, values in row.items()}
         for epochs, row in content["accuracy"].items()

@@ -1,6 +1,6 @@
-"""Multi-class label erasure (Appendix F.3) on scikit-learn's digits: forget that colours exist.
+"""Multi-class label erasure (Appendix F.3): forget that colours exist.
 
-Gray digits and a few copies of them in red and green; the network tells number and colour. What is
+Gray images and a few copies of them in red and green; the network tells content and colour. What is
 retained is gray throughout, so a model that knows nothing else calls every image gray.
 """
 
@@ -8,42 +8,43 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..torch import GD
-from .coloured_digits import Pair, batches, digits, features
+from .digits import Digits
 from .membership import membership_score
+from .source import Batches, Pair, Source, confidence, outputs
 
-_NUMBERS = 10
 # Channels that are lit.
 _COLOURS = ((1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 _GRAY = 0
 
 
 class TwoHeads(nn.Module):
-    """Number and colour from common features, as one softmax over pairs.
+    """Content and colour from common features, as one softmax over pairs.
 
     The logit of a pair is the sum of its heads' logits, so the cross-entropy of pairs is the sum of
     the heads' and every method for classifiers applies as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: nn.Module, width: int, classes: int) -> None:
         super().__init__()
-        self.features = features()
-        self.number, self.colour = nn.Linear(128, _NUMBERS), nn.Linear(128, len(_COLOURS))
+        self.features = features
+        self.content, self.colour = nn.Linear(width, classes), nn.Linear(width, len(_COLOURS))
 
     def forward(self, x: Tensor) -> Tensor:
         found = self.features(x)
-        pairs = self.number(found)[:, :, None] + self.colour(found)[:, None, :]
+        pairs = self.content(found)[:, :, None] + self.colour(found)[:, None, :]
         return pairs.flatten(1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Images (samples, 3, 8, 8) and pairs, ``number * 3 + colour``.
+    """Images (samples, 3, height, width) and pairs, ``content * 3 + colour``.
 
     ``retain``: gray. ``forget``: red and green copies of some. ``test``: gray; ``coloured``: the
     same in red and green.
@@ -57,7 +58,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class LabelErasure:
-    """The images, the network with two heads and the measures.
+    """The images, the network with two heads and the measures; the numbers are those for digits.
 
     Attributes
     ----------
@@ -72,6 +73,8 @@ class LabelErasure:
         Of training, on retained and forgotten images.
     lr : float
         Of training.
+    source : Source
+        Images by content, and the network's features.
     """
 
     n_copied: int = 65
@@ -80,17 +83,18 @@ class LabelErasure:
     batch: int = 32
     epochs: int = 30
     lr: float = 2e-3
+    source: Source = dataclasses.field(default_factory=Digits)
 
     score: ClassVar[str] = "distance"
     higher_is_better: ClassVar[bool] = False
 
     def model(self) -> nn.Module:
         """A network initialised from torch's global generator."""
-        return TwoHeads()
+        return TwoHeads(*self.source.features(), self.source.classes).to(self.source.device)
 
     def samples(self, seed: int) -> Images:
         """The images of a trial: another split, other copies."""
-        x, y = digits(torch.Generator().manual_seed(seed))
+        x, y = self.source.samples(torch.Generator().manual_seed(seed), self.n_test)
         test, train = slice(self.n_test), slice(self.n_test, None)
         copied = slice(self.n_test, self.n_test + self.n_copied)
         return Images(
@@ -100,10 +104,10 @@ class LabelErasure:
             coloured=_both(x[test], y[test]),
         )
 
-    def loaders(self, samples: Images, seed: int) -> tuple[list[Any], list[Any]]:
+    def loaders(self, samples: Images, seed: int) -> tuple[Iterable[Any], Iterable[Any]]:
         """Batches of the accessible retained images and of the forgotten ones."""
         accessible = tuple(part[-self.n_access :] for part in samples.retain)
-        return batches(accessible, self.batch, seed), batches(samples.forget, self.batch, seed)
+        return Batches(accessible, self.batch, seed), Batches(samples.forget, self.batch, seed)
 
     def trained(self, samples: Images, seed: int) -> nn.Module:
         """The network of all images."""
@@ -112,22 +116,18 @@ class LabelErasure:
             model = self.model()
         pairs = zip(samples.retain, samples.forget, strict=True)
         everything = tuple(torch.cat(pair) for pair in pairs)
-        GD(model, self.lr).run(batches(everything, 64, seed), self.epochs, progress=False)
+        GD(model, self.lr).run(Batches(everything, 64, seed), self.epochs, progress=False)
         return model
 
-    @torch.no_grad()
     def measured(self, samples: Images, model: nn.Module) -> dict[str, Any]:
         """Retain quality, forget error, their distance from (1, 0), membership score."""
 
         def logits(pair: Pair) -> Tensor:
-            return model(pair[0]).unflatten(1, (_NUMBERS, len(_COLOURS)))
+            return outputs(model, pair[0]).unflatten(1, (-1, len(_COLOURS)))
 
-        def confidence(pair: Pair) -> Tensor:
-            return model(pair[0]).log_softmax(1).gather(1, pair[1][:, None])
-
-        # One colour's logits order the numbers as their head does, one number's the colours.
-        numbers = logits(samples.test)[:, :, _GRAY].argmax(1)
-        quality = float((numbers == samples.test[1] // len(_COLOURS)).float().mean())
+        # One colour's logits order the contents as their head does, one content's the colours.
+        contents = logits(samples.test)[:, :, _GRAY].argmax(1)
+        quality = float((contents == samples.test[1] // len(_COLOURS)).float().mean())
         gray = logits(samples.coloured)[:, 0, :].softmax(1)[:, _GRAY]
         error = float((1.0 - gray).square().mean())
         return {
@@ -135,7 +135,7 @@ class LabelErasure:
             "forget_error": error,
             "distance": math.hypot(1.0 - quality, error),
             "membership": membership_score(
-                confidence(samples.forget), confidence(samples.coloured)
+                confidence(model, samples.forget), confidence(model, samples.coloured)
             ),
         }
 

@@ -1,18 +1,18 @@
-"""Multi-class label erasure at small scale: how much of the colours is forgotten, at what price?"""
+"""Multi-class label erasure: how much of the colours is forgotten, at what price?"""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..torch import METHODS as ALL
-from . import digits_settings, report, runner, trials
+from . import image_settings, report, runner, trials
 from .erasure import LabelErasure
 from .settings import Settings
 
@@ -21,7 +21,7 @@ PROBLEM = LabelErasure()
 PLAN = runner.Plan(METHODS, epochs=(5, 10), trials=5, search=12, development=2)
 
 candidates = functools.partial(
-    digits_settings.candidates, strengths=(0.01, 0.03, 0.1, 0.3), decays=(0.4, 0.8, 0.9)
+    image_settings.candidates, strengths=(0.01, 0.03, 0.1, 0.3), decays=(0.4, 0.8, 0.9)
 )
 
 
@@ -33,26 +33,35 @@ class Point(NamedTuple):
     settings: Settings
 
 
-def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[str, Any]:
+def run(
+    plan: runner.Plan,
+    out: str,
+    *,
+    problem: LabelErasure | None = None,
+    settings: runner.Candidates = candidates,
+    progress: bool | None = None,
+) -> dict[str, Any]:
     """Run what is not there yet, print tables, write ``results.json`` and the fronts' picture.
 
     The table has the setting that came nearest to (1, 0) on the development seeds. A method's front
     is made of the settings that no other of its settings beat in both measures there; what is drawn
     is what they reach on the reported seeds.
 
-    Parameters, returns and errors as for `data_poisoning.run`.
+    ``problem`` is that of digits by default, and ``settings`` those tried on it. Other parameters,
+    returns and errors as for `data_poisoning.run`.
     """
     plan.check(METHODS)
-    directory = Path(out)
-    content = runner.run(plan, PROBLEM, candidates, directory, progress)
+    directory, problem = Path(out), problem or PROBLEM
+    content = runner.run(plan, problem, settings, directory, progress)
     for key, name in (
         ("forget_error", "Forget error (0 is best)"),
-        ("quality", "Retain quality: accuracy by number on gray test images (1 is best)"),
+        ("quality", "Retain quality: accuracy by content on gray test images (1 is best)"),
     ):
         print(f"{name}, median (central range) of {plan.trials} trials:\n")
         print(report.table(runner.gathered(content["trials"], plan, key), published=False) + "\n")
     print(report.short(content["membership"], "Membership score"))
-    content["fronts"] = fronts(plan, directory, content["development_seeds"], progress)
+    one = functools.partial(trials.run, directory, problem)
+    content["fronts"] = fronts(plan, one, settings, content["development_seeds"], progress)
     (directory / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     if importlib.util.find_spec("matplotlib") is None:
         print("\nNo picture: it needs matplotlib, from the extra: pip install 'minnorm[plot]'.")
@@ -71,11 +80,14 @@ def run(plan: runner.Plan, out: str, *, progress: bool | None = None) -> dict[st
 
 
 def fronts(
-    plan: runner.Plan, directory: Path, tuning: list[int], progress: bool | None
+    plan: runner.Plan,
+    one: Callable[[trials.Trial], dict[str, Any]],
+    candidates: runner.Candidates,
+    tuning: list[int],
+    progress: bool | None,
 ) -> dict[int, dict[str, list[dict[str, Any]]]]:
     """Epochs -> method -> the settings of the front, by quality, and what they reach."""
     found: dict[int, dict[str, list[dict[str, Any]]]] = {}
-    one = functools.partial(trials.run, directory, PROBLEM)
     with runner.Pool(plan.jobs) as pool:
 
         def reached(

@@ -60,7 +60,7 @@ class Plan:
         for name in ("trials", "search", "development", "jobs"):
             at_least(getattr(self, name), 1, name)
         for epochs in self.epochs:
-            at_least(epochs, 3, "epochs")
+            at_least(epochs, 2, "epochs")
 
     def check(self, allowed: Sequence[str]) -> None:
         """Raise for methods that the experiment does not have."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -32,7 +33,7 @@ class Problem(Protocol):
     def samples(self, seed: int) -> Any:
         """The samples of a trial."""
 
-    def loaders(self, samples: Any, seed: int) -> tuple[list[Any], list[Any]]:
+    def loaders(self, samples: Any, seed: int) -> tuple[Iterable[Any], Iterable[Any]]:
         """Batches to retain and to forget."""
 
     def trained(self, samples: Any, seed: int) -> nn.Module:

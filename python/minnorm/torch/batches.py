@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from ..errors import InputError
 from .rows import as_inputs
 
 
-class Batch(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Batch:
     """Samples on the model's device; ``targets`` is whatever the loss takes."""
 
     inputs: tuple[Tensor, ...]

@@ -1,8 +1,9 @@
-"""Settings that are tried in the experiments on digits."""
+"""Settings that are tried in the experiments on images; the values are those for digits."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,17 +32,25 @@ def candidates(
     *,
     strengths: tuple[float, ...] = (0.1, 0.3),
     decays: tuple[float, ...] = (0.6, 0.8, 0.9),
+    rates: tuple[float, ...] = (1e-2, 3e-3, 1e-3),
+    spacings: tuple[int, ...] = (1, 2),
+    fixed: Mapping[str, Settings] | None = None,
 ) -> list[Settings]:
     """At most ``limit`` settings, a random part of the grid; the same for every run.
 
-    MinNormOG and Shrink have one schedule, of these strengths and decays.
+    MinNormOG and Shrink have one schedule, of these strengths, decays and epochs from one
+    perturbation to the next. ``fixed`` has, by method, what is the same in all its settings.
     """
-    axes = {"lr": (1e-2, 3e-3, 1e-3), **_GRID.get(method, {})}
+    axes = {"lr": rates, **_GRID.get(method, {})}
     if method in ("MinNormOG", "Shrink"):
-        axes |= {"lambda_reg": strengths, "gamma_reg": decays, "t_proj": (1, 2)}
+        axes |= {"lambda_reg": strengths, "gamma_reg": decays, "t_proj": spacings}
         axes["t_gd"] = (0.2, 0.5)
     if "t_gd" in axes:  # of the epochs
         axes["t_gd"] = tuple(int(part * epochs) for part in axes["t_gd"])
-    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    same = (fixed or {}).get(method, {})
+    grid = [
+        {**dict(zip(axes, values, strict=True)), **same}
+        for values in itertools.product(*axes.values())
+    ]
     order = np.random.default_rng(0).permutation(len(grid))
     return [grid[i] for i in order[:limit]]
