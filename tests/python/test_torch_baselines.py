@@ -1,6 +1,7 @@
 """Each baseline minimises the formula of Appendix F.1: one batch, plain arithmetic."""
 
 import copy
+import dataclasses
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ torch = pytest.importorskip(
 import minnorm.torch as mt  # noqa: E402
 from _torch_models import cnn, images, mlp, points, theta  # noqa: E402
 from minnorm import InputError  # noqa: E402
+from minnorm.torch.batches import Batch  # noqa: E402
 
 nn = torch.nn
 SGD = torch.optim.SGD
@@ -205,6 +207,14 @@ def test_batches_are_paired_and_cycle():
     seen.clear()
     mt.GD(mlp(), loss=loss).run(retain, 1, forget_loader=forget)
     assert [s[0] for s in seen] == [0, 1]
+
+
+def test_a_batch_is_copied_with_other_targets():
+    """Its length counts samples, which a tuple's own ``_replace`` takes for its fields."""
+    batch = Batch((X,), torch.arange(8))
+    other = dataclasses.replace(batch, targets=torch.zeros(8, 1))
+    assert len(batch) == len(other) == 8 and other.inputs[0] is X
+    assert batch.labels is not None and other.labels is None
 
 
 def test_what_is_refused():
