@@ -16,13 +16,14 @@
 #include <cmath>
 
 #include "row_passes.hpp"
-#include "tall_products.hpp"
 
 namespace minnorm::detail {
 
 // Columns of a strip. Rows by eights, in a tree, and eight eights to a partial sum. Lanes
 // of a dot product.
 inline constexpr Index strip_columns = 512, group = 8, groups = 8, lanes = 16;
+// Rows whose dot products are taken at once: their sums fill half of 32 vector registers.
+inline constexpr int dot_rows = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 8 : 4;
 inline double combine_depth(Index n) {
   return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
 }
@@ -54,15 +55,21 @@ void combine_strip(const S* const* rows, Index first, Index w, const S* a, Index
   }
 }
 
-template <class S>
-S dot(const S* x, const S* y, Index w) {
-  Eigen::Array<S, lanes, 1> sum = Eigen::Array<S, lanes, 1>::Zero();
+// out(r) += x_r . y over w entries, for R rows at once: as many streams from memory.
+template <int R, class S>
+void add_dots(const S* const* rows, Index first, const S* y, Index w, S* out, Index stride) {
+  using Lanes = Eigen::Array<S, lanes, 1>;
+  using In = Eigen::Map<const Lanes>;
+  Lanes sums[R];
+  for (auto& sum : sums) sum.setZero();
   Index j = 0;
-  for (; j + lanes <= w; j += lanes)
-    sum += Eigen::Map<const Eigen::Array<S, lanes, 1>>(x + j) *
-           Eigen::Map<const Eigen::Array<S, lanes, 1>>(y + j);
-  for (; j < w; ++j) sum(j % lanes) += x[j] * y[j];
-  return sum.sum();
+  for (; j + lanes <= w; j += lanes) {
+    const Lanes b = In(y + j);
+    for (int r = 0; r < R; ++r) sums[r] += In(rows[r] + first + j) * b;
+  }
+  for (; j < w; ++j)
+    for (int r = 0; r < R; ++r) sums[r](j % lanes) += rows[r][first + j] * y[j];
+  for (int r = 0; r < R; ++r) out[r * stride] += sums[r].sum();
 }
 
 // f(first, w) for the strips of a range.
@@ -116,12 +123,12 @@ void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>&
         combine_strip(in, first, w, A.col(k).data(), m, sum);
         theta.row(k).segment(first, w) += s * Eigen::Map<const Vector<S>>(sum, w).transpose();
       }
-      for (Index i = 0; i < n; ++i) {
-        // The rows lie apart: only this tells the cache that the one after next is to come.
-        const S* ahead = all[std::min(i + 2, n - 1)] + first;
-        for (Index line = 0; line < 8; ++line) prefetch(ahead + line * Index(64 / sizeof(S)));
-        for (Index k = 0; k < t; ++k)
-          product(i * t + k) += dot<S>(all[i] + first, &theta(k, first), w);
+      for (Index k = 0; k < t; ++k) {
+        const S* y = &theta(k, first);
+        Index i = 0;
+        for (; i + dot_rows <= n; i += dot_rows)
+          add_dots<dot_rows>(all + i, first, y, w, &product(i * t + k), t);
+        for (; i < n; ++i) add_dots<1>(all + i, first, y, w, &product(i * t + k), t);
       }
     });
   });
