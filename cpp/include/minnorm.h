@@ -15,8 +15,8 @@
 // Errors. Every function returns a status and lets no exception out. When it is not
 // MINNORM_OK, minnorm_message says what was expected, what came and what to do, the model
 // is as it was before the call, and the result buffers hold nothing. After
-// MINNORM_OUT_OF_MEMORY in a call that changes a model, free that model; a deletion within
-// what minnorm_reserve keeps never runs out.
+// MINNORM_OUT_OF_MEMORY in a call that changes a model, free that model; a deletion that
+// minnorm_reserve covers, as it says there, does not run out.
 // Threads. Functions that take a `const minnorm_model*` may run on one model in several
 // threads at once. One that takes a `minnorm_model*` needs that model for itself: hold a
 // reader-writer lock of your own around the calls. Distinct models are independent.
