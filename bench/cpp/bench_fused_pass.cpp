@@ -7,10 +7,10 @@ namespace minnorm::bench {
 namespace {
 
 // theta = X^T a and y - X theta.
-void FusedPass(benchmark::State& state) {
+void fused_pass_over(benchmark::State& state, bool in_panels) {
   const Index n = state.range(0), p = state.range(1);
   const RowMatrix<double> X = gaussian<double>(n, p);
-  const auto rows = Rows<double>::view(X);
+  const auto rows = in_panels ? Rows<double>::panels(X) : Rows<double>::view(X);
   const Indices all = all_indices(n);
   const Matrix<double> a = gaussian<double>(n, 1, 2);
   Workspace space;
@@ -26,6 +26,8 @@ void FusedPass(benchmark::State& state) {
   const double size = static_cast<double>(X.size());
   rates(state, 4 * size, size * sizeof(double));  // one read is what it has to do
 }
+void FusedPassOverPanels(benchmark::State& state) { fused_pass_over(state, true); }
+void FusedPassOverRows(benchmark::State& state) { fused_pass_over(state, false); }
 void TwoProducts(benchmark::State& state) {
   const Index n = state.range(0), p = state.range(1);
   const RowMatrix<double> X = gaussian<double>(n, p);
@@ -46,7 +48,16 @@ void ReadRows(benchmark::State& state) {
   rates(state, 0, static_cast<double>(X.size()) * sizeof(double));
 }
 
-BENCHMARK(FusedPass)->Args({2000, 8000})->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(FusedPassOverPanels)
+    ->Args({2000, 8000})
+    ->Args({2000, 8192})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+BENCHMARK(FusedPassOverRows)
+    ->Args({2000, 8000})
+    ->Args({2000, 8192})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 BENCHMARK(TwoProducts)->Args({2000, 8000})->Unit(benchmark::kMillisecond);
 BENCHMARK(ReadRows)->Args({2000, 8000})->Unit(benchmark::kMillisecond);
 

@@ -105,13 +105,6 @@ class Guarded {
   mutable std::shared_mutex mutex_;
 };
 
-template <class S>
-RowMatrix<S> gathered(const Rows<S>& rows) {
-  RowMatrix<S> out(rows.size(), rows.cols());
-  for (Index i = 0; i < rows.size(); ++i) out.row(i) = rows.vector(i);
-  return out;
-}
-
 inline py::dict to_dict(const Certificate& c) {
   py::dict out;
   out["method"] = c.method;

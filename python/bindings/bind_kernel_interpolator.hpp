@@ -118,7 +118,7 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
             return integers(c.change([&](Model& m) {
               if (m.precomputed()) return m.learn_precomputed(values, targets);
               // A model that owns its rows must own these too.
-              if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(values);
+              if (m.rows().owned() && !owns_rows) held = m.rows().copied(values);
               return m.learn(std::move(held), values.cols(), targets);
             }));
           },
@@ -126,7 +126,8 @@ void bind_kernel_interpolator(py::module_& module, const char* name) {
       .def("state",
            [](const Core& c) {
              auto [state, rows] = c.read([](const Model& m) {
-               return std::pair<typename Model::State, RowMatrix<S>>(m.state(), gathered(m.rows()));
+               return std::pair<typename Model::State, RowMatrix<S>>(m.state(),
+                                                                     m.rows().gathered());
              });
              return kernel_state<S>(state, std::move(rows));
            })

@@ -62,7 +62,7 @@ LinearInterpolator<S> linear_from_state(const py::dict& in) {
   state.sigma = in["sigma_min_bound"].cast<double>();
   state.from_gram = in["factored_by"].cast<std::string>() == "cholesky";
   state.method = in["method"].cast<std::string>();
-  auto rows = Rows<S>::copy(matrix<S>(in["X"].cast<Array<S>>(), "X"));
+  auto rows = Rows<S>::panels(matrix<S>(in["X"].cast<Array<S>>(), "X"));
   const py::gil_scoped_release nogil;  // everything is in C++ objects by now
   return LinearInterpolator<S>::from_state(std::move(state), std::move(rows));
 }
@@ -73,18 +73,23 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
   using Core = Guarded<Model>;
   py::class_<Core> core(module, name, py::module_local());
   bind_model<S, Model>(core);
-  core.def(py::init([](const Array<S>& X, const Array<S>& Y, bool owns_rows, double alpha,
+  core.def(py::init([](const Array<S>& X, const Array<S>& Y, const std::string& keep, double alpha,
                        bool fit_intercept, const std::string& factorization) {
              Model model({alpha, fit_intercept, factorization_choice(factorization)});
-             Rows<S> rows(block<S>(X, owns_rows), X.shape(1), owns_rows);
+             const auto values = matrix<S>(X, "X");
              const auto targets = matrix<S>(Y, "Y");
+             const bool copy = keep == "copy", own = keep == "own";
+             auto held = block<S>(X, own);
              {
                const py::gil_scoped_release nogil;  // X and Y are kept alive by the caller
-               model.fit(std::move(rows), targets);
+               if (copy)
+                 model.fit(values, targets);
+               else
+                 model.fit(Rows<S>(std::move(held), values.cols(), own), targets);
              }
              return Core(std::move(model));
            }),
-           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("owns_rows"),
+           py::arg("X").noconvert(), py::arg("Y").noconvert(), py::kw_only(), py::arg("keep"),
            py::arg("alpha"), py::arg("fit_intercept"), py::arg("factorization"))
       .def_property_readonly(
           "coef", [](const Core& c) { return c.read([](const Model& m) { return m.coef(); }); })
@@ -99,7 +104,7 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
             auto held = block<S>(X, owns_rows);
             return integers(c.change([&](Model& m) {
               // A model that owns its rows must own these too.
-              if (m.rows().owned() && !owns_rows) held = Rows<S>::copied(rows);
+              if (m.rows().owned() && !owns_rows) held = m.rows().copied(rows);
               return m.learn(std::move(held), rows.cols(), targets);
             }));
           },
@@ -122,7 +127,8 @@ void bind_linear_interpolator(py::module_& module, const char* name) {
       .def("state",
            [](const Core& c) {
              auto [state, rows] = c.read([](const Model& m) {
-               return std::pair<typename Model::State, RowMatrix<S>>(m.state(), gathered(m.rows()));
+               return std::pair<typename Model::State, RowMatrix<S>>(m.state(),
+                                                                     m.rows().gathered());
              });
              return linear_state<S>(state, std::move(rows));
            })

@@ -168,7 +168,7 @@ def unlearn_linear(
     core = _backend.resolve(backend).LinearCore(
         rows,
         targets,
-        owns_rows=fresh,
+        keep="own" if fresh else "borrow",
         alpha=0.0,
         fit_intercept=False,
         factorization=factorization,

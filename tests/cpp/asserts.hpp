@@ -139,8 +139,9 @@ AssertionResult holds(const Model& model, const Ledger<S>& ledger) {
   if (!identical(model.samples().targets(), ledger.Y))
     return AssertionFailure() << "targets differ";
   if (model.rows().size() != ledger.X.rows()) return AssertionFailure() << "number of rows differs";
+  const RowMatrix<S> rows = model.rows().gathered();
   for (Index i = 0; i < ledger.X.rows() && ledger.X.cols() == model.n_features(); ++i)
-    if (!identical(model.rows().vector(i), ledger.X.row(i)))
+    if (!identical(rows.row(i), ledger.X.row(i)))
       return AssertionFailure() << "row " << i << " differs";
   return AssertionSuccess();
 }

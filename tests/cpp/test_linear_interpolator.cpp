@@ -379,7 +379,8 @@ TEST(LinearInterpolator, ACopyIsIndependent) {
   copy.learn(sampler.gaussian(2, 20), sampler.gaussian(2, 2));
   EXPECT_TRUE(holds(model, ledger));
   for (Index i = 0; i < 12; ++i)
-    EXPECT_EQ(RowMatrix<double>(model.rows().vector(i)), RowMatrix<double>(ledger.X.row(i)));
+    EXPECT_EQ(RowMatrix<double>(model.rows().gathered().row(i)),
+              RowMatrix<double>(ledger.X.row(i)));
   EXPECT_EQ(model.coef(), coef);
 }
 
@@ -399,7 +400,7 @@ TEST(LinearInterpolator, PreviewIsForgetAndChangesNothing) {
       EXPECT_FALSE(preview.rows().owned());
       for (Index i = 0; i < preview.n_samples(); ++i) {  // no row is copied
         const Index original = preview.samples().handles()[static_cast<std::size_t>(i)];
-        EXPECT_EQ(preview.rows().row(i), model.rows().row(original));
+        EXPECT_EQ(preview.rows().place(i).first, model.rows().place(original).first);
       }
       const auto handles = ledger.handles_of(gone);
       ledger.forget(gone);
@@ -455,6 +456,35 @@ TEST(LinearInterpolator, ForgottenRowsAreOverwrittenInOwnedBuffers) {
   }
 }
 
+// The same of a model's own copy, which lies in panels.
+TEST(LinearInterpolator, ForgottenRowsAreOverwrittenInPanels) {
+  Sampler sampler(12);
+  for (const Index p : {30, 100}) {
+    Ledger<double> ledger(sampler.gaussian(20, p), sampler.gaussian(20, 1));
+    LinearInterpolator<double> model(plain);
+    model.fit(ledger.X, ledger.Y);
+    EXPECT_TRUE(model.rows().in_panels());
+    const RowMatrix<double> more = sampler.gaussian(4, p), targets = sampler.gaussian(4, 1);
+    ledger.learn(more, targets, model.learn(more, targets));
+    const auto blocks = model.rows().blocks();  // keeps the memory
+    for (const Indices& gone : std::vector<Indices>{{0}, {3, 21}, {0, 1, 2, 3, 4, 5, 6, 7}}) {
+      const RowMatrix<double> secret = rows_of<double>(ledger.X, gone);
+      model.forget(ledger.handles_of(gone));
+      ledger.forget(gone);
+      EXPECT_TRUE(same_as_refit(model, ledger, plain));
+      EXPECT_TRUE(identical(model.rows().gathered(), ledger.X));
+      Index held = 0;
+      for (const auto& block : blocks) {
+        const Index panels = (p + Rows<double>::panel_width - 1) / Rows<double>::panel_width;
+        const Eigen::Map<const RowMatrix<double>> memory(block.data, panels, block.panel);
+        EXPECT_TRUE(holds_none_of<double>(memory, secret));
+        held += (memory.array() != 0).count();
+      }
+      EXPECT_EQ(held, ledger.X.size());
+    }
+  }
+}
+
 TEST(LinearInterpolator, BorrowedRowsAreNeverWritten) {
   Sampler sampler(11);
   for (const Index rank : {9, 20}) {
@@ -467,7 +497,7 @@ TEST(LinearInterpolator, BorrowedRowsAreNeverWritten) {
     const RowMatrix<float> before = wide;
     LinearInterpolator<float> model(with_intercept);
     model.fit(Rows<float>::view(wide.leftCols(30)), ledger.Y);
-    EXPECT_EQ(model.rows().row(5), &wide(5, 0));
+    EXPECT_EQ(model.rows().place(5).first, &wide(5, 0));
     for (const Index k : {1, 3, 6}) {
       const Indices gone = sampler.subset(ledger.X.rows(), k);
       model.forget(ledger.handles_of(gone));

@@ -115,7 +115,7 @@ TEST(ThreadCounts, CholeskyAndOuterProducts) {
   const RowMatrix<double> X = sampler.gaussian(700, 800);
   const auto factors = by_counts([&] {
     Matrix<double> G = Matrix<double>::Zero(700, 700);
-    detail::add_outer_product<double>(X, 0.5, 256, G);
+    detail::add_outer_product<double>(X, 0.5, G);
     const Matrix<double> product = G;
     EXPECT_TRUE(detail::cholesky_in_place<double>(G));
     const Matrix<double> L = G.triangularView<Eigen::Lower>();

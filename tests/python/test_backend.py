@@ -178,9 +178,7 @@ def test_no_warnings_in_ordinary_use(backend):
 def test_core_checks_what_python_checked(core):
     """Handles are checked again in the core, which stays as it was."""
     x, y = feature_points(5, 8, generator(7)), targets(5, generator(8), outputs=1)
-    linear = core.LinearCore(
-        x.copy(), y, owns_rows=True, alpha=0.0, fit_intercept=True, factorization="auto"
-    )
+    linear = core.LinearCore(x, y, keep="copy", alpha=0.0, fit_intercept=True, factorization="auto")
     kernel = core.KernelCore(
         x.copy(), y, kernel="rbf", gamma=0.1, degree=3, coef0=1.0, alpha=0.0, owns_rows=True
     )

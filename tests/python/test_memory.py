@@ -83,9 +83,11 @@ def test_the_default_makes_exactly_one_copy(backend, dtype):
     x, y = rows(dtype), generator(5).standard_normal(N).astype(dtype)
     model = LinearInterpolator(backend=backend)
     peak = peak_of(lambda: model.fit(x, y))
-    assert x.nbytes <= peak < 1.5 * x.nbytes
+    assert (x.nbytes if backend == "scipy" else 0) <= peak < 1.5 * x.nbytes
+    x[:] = np.nan  # the model has a copy, whoever made it
     assert peak_of(lambda: model.forget([3])) < x.nbytes / 2
     assert peak_of(lambda: model.preview([4])) < x.nbytes / 2
+    assert np.isfinite(model.coef_).all()
 
 
 @pytest.mark.parametrize("make", [np.asfortranarray, lambda a: a[::-1], lambda a: a.astype(">f8")])

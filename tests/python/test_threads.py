@@ -133,7 +133,7 @@ def test_the_gil_is_released(core, kind):
     def make():
         if kind == "linear":
             options = {"alpha": 0.0, "fit_intercept": True, "factorization": "auto"}
-            return core.LinearCore(x, y, owns_rows=False, **options)
+            return core.LinearCore(x, y, keep="borrow", **options)
         options = {"kernel": "rbf", "gamma": 1e-3, "degree": 3, "coef0": 1.0, "alpha": 0.0}
         return core.KernelCore(x, y, owns_rows=False, **options)
 

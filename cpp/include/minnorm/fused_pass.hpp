@@ -1,90 +1,153 @@
 // theta += X^T a and the residual r -= X theta in one read of X from memory.
 //
 // By strips of columns: theta is finished on a strip, then used on the same strip of X
-// while that is in cache, 4 KB a row of doubles. Narrower strips would stay in second-level
-// cache, but where the rows lie a multiple of a large power of two apart they share its
-// sets, and the pass took half as long again (measured, n = 2000, p = 8192); wider ones
-// outgrow the caches of most machines.
-// Both sums are short trees, and their depth is known, the number of roundings in
-// sequence behind one result: the certificate needs it.
+// while that is in cache. Rows in panels are taken a panel at a time, 256 bytes a row in
+// one piece of memory: it stays in second-level cache up to some thousand rows, and the
+// pass takes 1.2 times as long as reading X (measured, 2000 x 8000). Of row-major rows a
+// strip has 4 KB: pieces of 256 bytes far apart are read slowly, and where they lie a
+// multiple of a large power of two apart they share the sets of the cache. Their second
+// read comes from the last level, and the pass takes twice as long as reading X.
+// Both sums are short trees, the same in every layout, and their depth is known, the number
+// of roundings in sequence behind one result: the certificate needs it.
 // Threads share the columns; each sums the residual of its own, and those are added in
-// order. Shapes: X (n, p), A (m, t) for m chosen rows, theta (t, p), R (n, t). 4 n p t
-// flops. Nothing overlaps X. Memory comes from a workspace. Throws nothing but
-// std::bad_alloc.
+// order. Shapes: X (n, p), A (m, t) for m
+// chosen rows, theta (t, p), R (n, t). 4 n p t flops. Nothing overlaps X. Memory comes
+// from a workspace. Throws nothing but std::bad_alloc.
 #pragma once
 
 #include <cmath>
+#include <utility>
 
 #include "row_passes.hpp"
 
 namespace minnorm::detail {
 
-// Columns of a strip. Rows by eights, in a tree, and eight eights to a partial sum. Lanes
+// Columns of a strip: the dot products of its pieces are summed before they are added to
+// those of other strips. Rows by eights, in a tree, and eight eights to a partial sum. Lanes
 // of a dot product.
 inline constexpr Index strip_columns = 512, group = 8, groups = 8, lanes = 16;
-// Rows whose dot products are taken at once: their sums fill half of 32 vector registers.
-inline constexpr int dot_rows = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 8 : 4;
 inline double combine_depth(Index n) {
   return 3.0 * group + std::ceil(static_cast<double>(n) / (group * groups)) + 2;
 }
 inline double residual_depth(Index p) {
-  // T threads, at most one a strip, add up s / T strips each, then each other: at most
-  // s / T + T <= s + 1 additions.
-  return std::ceil(static_cast<double>(std::min(p, strip_columns)) / lanes) + 5 +
+  // A piece: at most 4 terms a lane and the sum of 16 lanes; then the pieces of a strip, at
+  // most 16. T threads, at most one a strip, add up s / T strips each, then each other: at
+  // most s / T + T <= s + 1 additions.
+  return 8 + std::ceil(static_cast<double>(std::min(p, strip_columns)) / 32) +
          std::ceil(static_cast<double>(p) / strip_columns) + 4;
 }
 
-// out (w) = sum of a(i) x_i over `count` rows.
+// Where the rows of samples lie, in the order of the samples. By slot they would be read a
+// little faster once many have moved, but the sums would depend on what was forgotten before.
 template <class S>
-void combine_strip(const S* const* rows, Index first, Index w, const S* a, Index count, S* out) {
-  using Strip = Eigen::Array<S, Eigen::Dynamic, 1, 0, strip_columns, 1>;  // on the stack
-  const auto x = [&](Index i) { return Eigen::Map<const Strip>(rows[i] + first, w); };
-  Eigen::Map<Strip> sum(out, w);
-  Strip part(w);
-  sum.setZero();
-  for (Index i = 0; i < count; i += group * groups) {
-    const Index end = std::min(count, i + group * groups);
-    Index r = i;
-    part.setZero();
-    for (; r + group <= end; r += group)
-      part += ((a[r] * x(r) + a[r + 1] * x(r + 1)) + (a[r + 2] * x(r + 2) + a[r + 3] * x(r + 3))) +
-              ((a[r + 4] * x(r + 4) + a[r + 5] * x(r + 5)) +
-               (a[r + 6] * x(r + 6) + a[r + 7] * x(r + 7)));
-    for (; r < end; ++r) part += a[r] * x(r);
-    sum += part;
+struct Places {
+  typename Rows<S>::Place* place;
+  Index size;
+
+  static std::size_t bytes(Index n) { return Workspace::bytes<typename Rows<S>::Place>(n); }
+  // Of samples sample(0), ..., sample(n - 1).
+  template <class F>
+  Places(const Rows<S>& X, Index n, F sample, Workspace& space)
+      : place(space.take<typename Rows<S>::Place>(n)), size(n) {
+    for (Index i = 0; i < n; ++i) place[i] = X.place(sample(i));
+  }
+};
+
+template <class S>
+using Piece = Eigen::Array<S, static_cast<int>(Rows<S>::panel_width), 1>;
+
+// Piece k of R rows, whole: where only `own` entries of it are in memory, a copy of those
+// beside zeros.
+template <class S, Index R>
+class WholePieces {
+ public:
+  WholePieces(const typename Rows<S>::Place* rows, Index k, Index own) {
+    for (Index r = 0; r < R; ++r) {
+      x_[r] = rows[r].piece(k);
+      if (own >= Rows<S>::panel_width) continue;
+      copies_[r].setZero();
+      x_[r] = std::copy_n(x_[r], own, copies_[r].data()) - own;
+    }
+  }
+  Eigen::Map<const Piece<S>> operator[](Index r) const { return Eigen::Map<const Piece<S>>(x_[r]); }
+
+ private:
+  const S* x_[R];
+  Piece<S> copies_[R];
+};
+
+// Columns that a pass takes together: `own` from `first` on, a multiple of strip_columns.
+template <class S>
+struct Strip {
+  static constexpr Index width = Rows<S>::panel_width;
+  Index first, own;
+  bool in_panels;
+
+  Index whole() const { return (own + width - 1) / width * width; }
+  // Row-major rows go eight at a time through the pieces, as so many streams from memory.
+  Index rows_in_turn(Index all) const { return in_panels ? all : group; }
+  // f(j, k, held): piece k of the rows has columns first + j on; `held` entries are in memory.
+  template <class F>
+  void for_each_piece(F f) const {
+    for (Index j = 0; j < own; j += width)
+      f(j, (first + j) / width, in_panels ? width : std::min(width, own - j));
+  }
+};
+
+// f(strip) for the strips of a range: panels one by one, row-major rows by strip_columns.
+template <class S, class F>
+void for_each_strip(const Rows<S>& X, Range columns, F f) {
+  const Index step = X.in_panels() ? Rows<S>::panel_width : strip_columns;
+  for (Index first = columns.first; first < columns.last; first += step)
+    f(Strip<S>{first, std::min(step, columns.last - first), X.in_panels()});
+}
+
+// out (whole) = sum of a(i) x_i over the rows, padded with zeros.
+template <class S>
+void combine_strip(const Places<S>& rows, const Strip<S>& strip, const S* a, S* out) {
+  alignas(64) S parts[strip_columns];
+  const auto piece_of = [](S* y, Index j) { return Eigen::Map<Piece<S>>(y + j); };
+  std::fill_n(out, strip.whole(), S(0));
+  for (Index block = 0; block < rows.size; block += group * groups) {
+    const Index end = std::min(rows.size, block + group * groups);
+    std::fill_n(parts, strip.whole(), S(0));
+    for (Index top = block; top < end; top += strip.rows_in_turn(group * groups))
+      strip.for_each_piece([&](Index j, Index k, Index held) {
+        const Index bottom = std::min(end, top + strip.rows_in_turn(group * groups));
+        Piece<S> part = piece_of(parts, j);
+        Index r = top;
+        for (; r + group <= bottom; r += group) {
+          const WholePieces<S, group> x(rows.place + r, k, held);
+          part += ((a[r] * x[0] + a[r + 1] * x[1]) + (a[r + 2] * x[2] + a[r + 3] * x[3])) +
+                  ((a[r + 4] * x[4] + a[r + 5] * x[5]) + (a[r + 6] * x[6] + a[r + 7] * x[7]));
+        }
+        for (; r < bottom; ++r) part += a[r] * WholePieces<S, 1>(rows.place + r, k, held)[0];
+        piece_of(parts, j) = part;
+      });
+    for (Index j = 0; j < strip.whole(); j += strip.width) piece_of(out, j) += piece_of(parts, j);
   }
 }
 
-// out(r) += x_r . y over w entries, for R rows at once: as many streams from memory.
-template <int R, class S>
-void add_dots(const S* const* rows, Index first, const S* y, Index w, S* out, Index stride) {
-  using Lanes = Eigen::Array<S, lanes, 1>;
-  using In = Eigen::Map<const Lanes>;
-  Lanes sums[R];
-  for (auto& sum : sums) sum.setZero();
-  Index j = 0;
-  for (; j + lanes <= w; j += lanes) {
-    const Lanes b = In(y + j);
-    for (int r = 0; r < R; ++r) sums[r] += In(rows[r] + first + j) * b;
-  }
-  for (; j < w; ++j)
-    for (int r = 0; r < R; ++r) sums[r](j % lanes) += rows[r][first + j] * y[j];
-  for (int r = 0; r < R; ++r) out[r * stride] += sums[r].sum();
+// x . y, by lanes.
+template <class X, class Y, std::size_t... J>
+typename Y::Scalar dot_of_piece(const X& x, const Y& y, std::index_sequence<J...>) {
+  const Eigen::Array<typename Y::Scalar, lanes, 1> sum =
+      ((x.template segment<lanes>(Index(J) * lanes) * y.template segment<lanes>(Index(J) * lanes)) +
+       ...);
+  return sum.sum();
 }
 
-// f(first, w) for the strips of a range.
-template <class F>
-void for_each_strip(Range columns, F f) {
-  for (Index first = columns.first; first < columns.last; first += strip_columns)
-    f(first, std::min(strip_columns, columns.last - first));
-}
-
-// The addresses of the chosen rows.
+// out(i) += x_i . y on a strip, y (whole) padded with zeros.
 template <class S>
-const S** row_addresses(const Rows<S>& X, View<Index> chosen, Workspace& space) {
-  const S** rows = space.take<const S*>(static_cast<Index>(chosen.size()));
-  for (std::size_t i = 0; i < chosen.size(); ++i) rows[i] = X.row(chosen[i]);
-  return rows;
+void add_dots(const Places<S>& rows, const Strip<S>& strip, const S* y, S* out, Index stride) {
+  constexpr std::make_index_sequence<std::size_t(Rows<S>::panel_width / lanes)> all;
+  const Index some = strip.rows_in_turn(std::max<Index>(rows.size, 1));
+  for (Index top = 0; top < rows.size; top += some)
+    strip.for_each_piece([&](Index j, Index k, Index held) {
+      const Piece<S> own = Eigen::Map<const Piece<S>>(y + j);
+      for (Index i = top; i < std::min(rows.size, top + some); ++i)
+        out[i * stride] += dot_of_piece(WholePieces<S, 1>(rows.place + i, k, held)[0], own, all);
+    });
 }
 
 inline Index threads_of_pass(Index n, Index p) {
@@ -92,12 +155,11 @@ inline Index threads_of_pass(Index n, Index p) {
   return std::min((p + strip_columns - 1) / strip_columns,
                   thread_count(flops_an_entry_read * entries));
 }
-// Of the workspace, for a pass over X (n, p) with t outputs.
+// Of the workspace, for a pass over X (n, p) in `slots` slots, with t outputs.
 template <class S>
 std::size_t pass_bytes(Index n, Index p, Index t) {
   const Index threads = threads_of_pass(n, p);
-  return 2 * Workspace::bytes<const S*>(n) + Workspace::bytes<S>(strip_columns * threads) +
-         Workspace::bytes<S>(n * t * threads);
+  return 2 * Places<S>::bytes(n) + 2 * Workspace::bytes<S>(n * t * threads);
 }
 
 // theta += scale A^T X, A for the rows `combined`; R -= scale X theta, on all rows.
@@ -108,29 +170,34 @@ void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>&
   const Index n = X.size(), p = X.cols(), m = static_cast<Index>(combined.size()), t = A.cols();
   const Index parts = threads_of_pass(n, p);
   const S s = static_cast<S>(scale);
-  const S* const* in = row_addresses(X, combined, space);
-  const S** all = space.take<const S*>(n);
-  for (Index i = 0; i < n; ++i) all[i] = X.row(i);
-  // X theta (t, n) of each part.
-  auto products = space.matrix<S>(t * n, parts), sums = space.matrix<S>(strip_columns, parts);
+  const Places<S> in(X, m, [&](Index i) { return combined[i]; }, space);
+  const Places<S> all(X, n, [](Index i) { return i; }, space);
+  // X theta (t, n) of each part, and of 512 of its columns.
+  auto products = space.matrix<S>(t * n, parts), sums = space.matrix<S>(t * n, parts);
+  products.setZero();
 
+  const auto pass_over = [&](const Strip<S>& strip, S* sum) {
+    alignas(64) S y[strip_columns];
+    Eigen::Map<Eigen::Matrix<S, 1, Eigen::Dynamic>> held(y, strip.own);
+    const auto own = [&](Index k) { return theta.row(k).segment(strip.first, strip.own); };
+    for (Index k = 0; k < t; ++k) {
+      combine_strip<S>(in, strip, A.col(k).data(), y);
+      own(k) += s * held;
+    }
+    for (Index k = 0; k < t; ++k) {
+      std::fill_n(y, strip.whole(), S(0));
+      held = own(k);
+      add_dots<S>(all, strip, y, sum + k, t);
+    }
+  };
   for_each_task(parts, parts, [&](Index part) {
-    auto product = products.col(part);
-    S* sum = sums.col(part).data();
-    product.setZero();
-    for_each_strip(part_of(p, part, parts, strip_columns), [&](Index first, Index w) {
-      for (Index k = 0; k < t; ++k) {
-        combine_strip(in, first, w, A.col(k).data(), m, sum);
-        theta.row(k).segment(first, w) += s * Eigen::Map<const Vector<S>>(sum, w).transpose();
-      }
-      for (Index k = 0; k < t; ++k) {
-        const S* y = &theta(k, first);
-        Index i = 0;
-        for (; i + dot_rows <= n; i += dot_rows)
-          add_dots<dot_rows>(all + i, first, y, w, &product(i * t + k), t);
-        for (; i < n; ++i) add_dots<1>(all + i, first, y, w, &product(i * t + k), t);
-      }
-    });
+    const Range columns = part_of(p, part, parts, strip_columns);
+    for (Index first = columns.first; first < columns.last; first += strip_columns) {
+      sums.col(part).setZero();
+      for_each_strip(X, {first, std::min(columns.last, first + strip_columns)},
+                     [&](const Strip<S>& strip) { pass_over(strip, sums.col(part).data()); });
+      products.col(part) += sums.col(part);
+    }
   });
   for (Index part = 0; part < parts; ++part)
     for (Index i = 0; i < n; ++i)
@@ -144,12 +211,15 @@ RowMatrix<S> combine_rows(const Rows<S>& X, View<Index> combined, const Matrix<S
   Workspace space;
   const Index p = X.cols(), m = static_cast<Index>(combined.size());
   const Index parts = threads_of_pass(m, p);
-  const S* const* in = row_addresses(X, combined, space);
+  const Places<S> in(X, m, [&](Index i) { return combined[i]; }, space);
   RowMatrix<S> C(A.cols(), p);
   for_each_task(parts, parts, [&](Index part) {
-    for_each_strip(part_of(p, part, parts, strip_columns), [&](Index first, Index w) {
-      for (Index k = 0; k < A.cols(); ++k)
-        combine_strip(in, first, w, A.col(k).data(), m, &C(k, first));
+    alignas(64) S y[strip_columns];
+    for_each_strip(X, part_of(p, part, parts, strip_columns), [&](const Strip<S>& strip) {
+      for (Index k = 0; k < A.cols(); ++k) {
+        combine_strip<S>(in, strip, A.col(k).data(), y);
+        std::copy_n(y, strip.own, &C(k, strip.first));
+      }
     });
   });
   return C * static_cast<S>(scale);

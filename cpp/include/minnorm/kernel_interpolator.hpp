@@ -19,6 +19,7 @@
 
 #include "kernel_append.hpp"
 #include "kernels.hpp"
+#include "row_scans.hpp"
 
 namespace minnorm {
 
@@ -124,7 +125,7 @@ class KernelInterpolator {
 
   std::vector<Handle> learn(ConstRowMatrixRef<S> X, ConstRowMatrixRef<S> Y) {
     if (precomputed()) return learn_precomputed(X, Y);
-    return learn(Rows<S>::copied(X), X.cols(), Y);
+    return learn(rows_.copied(X), X.cols(), Y);
   }
   std::vector<Handle> learn(typename Rows<S>::Block block, Index cols, ConstRowMatrixRef<S> Y) {
     if (precomputed())

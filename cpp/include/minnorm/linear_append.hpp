@@ -10,6 +10,7 @@
 #pragma once
 
 #include "linear_factorization.hpp"
+#include "row_scans.hpp"
 
 namespace minnorm::detail {
 
@@ -69,9 +70,10 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
     const double tolerance = rank_tolerance<S>(X.size(), columns, std::max(held, largest));
     chosen = independent_rows(E.transpose(), tolerance);
     // E is rounded by eps sum |A_j| |x_j|: on an ill-conditioned basis A is large.
+    const Vector<double> norms = row_norms(X, how.scale);
     Vector<double> lengths(r);
     for (Index k = 0; k < r; ++k)
-      lengths(k) = std::hypot(X.norm(basis[static_cast<std::size_t>(k)], how.scale), how.offset);
+      lengths(k) = std::hypot(norms(basis[static_cast<std::size_t>(k)]), how.offset);
     const double noise = r > 0 ? (A.cwiseAbs() * lengths).maxCoeff() : 0;
     uncertain = 4 * std::numeric_limits<double>::epsilon() * noise > tolerance;
   }

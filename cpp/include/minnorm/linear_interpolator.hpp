@@ -18,6 +18,7 @@
 
 #include "linear_append.hpp"
 #include "linear_solution.hpp"
+#include "row_scans.hpp"
 #include "samples.hpp"
 
 namespace minnorm {
@@ -39,7 +40,7 @@ class LinearInterpolator {
   }
 
   // Fits a private copy of X.
-  void fit(ConstRowMatrixRef<S> X, ConstRowMatrixRef<S> Y) { fit(Rows<S>::copy(X), Y); }
+  void fit(ConstRowMatrixRef<S> X, ConstRowMatrixRef<S> Y) { fit(Rows<S>::panels(X), Y); }
   void fit(Rows<S> rows, ConstRowMatrixRef<S> Y) {
     if (rows.size() < 1 || rows.cols() < 1)
       throw ShapeError("X: expected at least one sample and one feature, got shape (" +
@@ -99,9 +100,10 @@ class LinearInterpolator {
   }
 
   std::vector<Handle> learn(ConstRowMatrixRef<S> X, ConstRowMatrixRef<S> Y) {
-    return learn(Rows<S>::copied(X), X.cols(), Y);
+    return learn(rows_.copied(X), X.cols(), Y);
   }
-  // With owned rows the block becomes the model's and may be overwritten.
+  // With owned rows the block becomes the model's and may be overwritten; a row-major one
+  // is copied to a model in panels.
   std::vector<Handle> learn(typename Rows<S>::Block block, Index cols, ConstRowMatrixRef<S> Y) {
     if (cols != n_features())
       throw ShapeError("X: number of features: " + detail::got(n_features(), cols));
@@ -111,10 +113,8 @@ class LinearInterpolator {
     Rows<S> rows = rows_.alias();
     rows.append(std::move(block));
     detail::require_finite(rows, n);
-    S largest = 0;
-    for (Index i = n; i < n + m; ++i)
-      largest = std::max(largest, rows.vector(i).cwiseAbs().maxCoeff());
-    const bool far_larger = static_cast<double>(largest) * frame_.scale > 0x1p40;
+    const double largest = static_cast<double>(detail::largest_entry(rows, n));
+    const bool far_larger = largest * frame_.scale > 0x1p40;
     if (far_larger || 4 * m > rank() + 32) {
       replace_all(std::move(rows), std::move(samples));
       return handles;
@@ -250,7 +250,8 @@ class LinearInterpolator {
   // Fits from scratch, in a frame of its own, then takes the place of this model.
   void replace_all(Rows<S> rows, Samples<S> samples) {
     LinearInterpolator fresh(options_);
-    const double largest = std::max(static_cast<double>(rows.max_abs()), std::sqrt(options_.alpha));
+    const double largest =
+        std::max(static_cast<double>(detail::largest_entry(rows)), std::sqrt(options_.alpha));
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
     fresh.frame_.scale = std::ldexp(1.0, -exponent);

@@ -32,7 +32,8 @@ inline constexpr Index panel_columns = 256;
 // Reading an entry of X from memory takes as long as so many operations of a product.
 inline constexpr double flops_an_entry_read = 16;
 
-// Panel of columns [first, first + width) of the chosen rows, scaled, as (m, w).
+// Panel of columns [first, first + width) of the chosen rows, scaled, as (m, w); `first` a
+// multiple of 256.
 template <class T, class S>
 void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index first,
                   RowMatrix<T>& panel, Index width) {
@@ -40,15 +41,21 @@ void gather_panel(const Rows<S>& X, const Indices& samples, const RowScaling& ho
   const Index from_rows = std::min(width, p - first);
   panel.resize(m, width);
   const T scale = static_cast<T>(how.scale);
-  const auto gather = [&](Index i) {
-    const S* row = X.row(samples[static_cast<std::size_t>(i)]) + first;
-    panel.row(i).head(from_rows) =
-        Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(row, from_rows).template cast<T>() *
-        scale;
-    if (from_rows < width) panel(i, width - 1) = static_cast<T>(how.offset);
-  };
+  constexpr Index piece = Rows<S>::panel_width;
+  const Index step = X.in_panels() ? piece : std::max<Index>(from_rows, 1);
   for_each_part(m, flops_an_entry_read * static_cast<double>(m * width), [&](Range part) {
-    for (Index i = part.first; i < part.last; ++i) gather(i);
+    for (Index j = 0; j < from_rows; j += step) {
+      const Index w = std::min(step, from_rows - j);
+      for (Index i = part.first; i < part.last; ++i) {
+        const auto place = X.place(samples[static_cast<std::size_t>(i)]);
+        panel.row(i).segment(j, w) =
+            typename Rows<S>::Run(place.piece((first + j) / piece), w).template cast<T>() * scale;
+      }
+    }
+    if (from_rows < width)
+      panel.col(width - 1)
+          .segment(part.first, part.last - part.first)
+          .setConstant(static_cast<T>(how.offset));
   });
 }
 
@@ -74,12 +81,16 @@ inline double gram_depth(Index p) {
 template <class S>
 Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& how) {
   const Index n = static_cast<Index>(samples.size());
-  Matrix<double> G = Matrix<double>::Zero(n, n);
+  Matrix<double> G(n, n);
+  prefer_large_pages(G.data(), static_cast<std::size_t>(G.size()));
+  G.setZero();
   // Threads that meet at every panel meet less often at a wide one; the sums are the same.
   const double size = static_cast<double>(n);
   const Index width = panel_columns * (thread_count(size * size * panel_columns) > 1 ? 3 : 1);
+  RankUpdate<double> update;
+  static_assert(update.depth == panel_columns);
   for_each_panel<double, S>(X, samples, how, width, [&](const RowMatrix<double>& panel, Index) {
-    add_outer_product<double>(panel, 1.0, panel_columns, G);
+    update.add(panel, 1.0, G);
   });
   return G;
 }

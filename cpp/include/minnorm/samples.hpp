@@ -103,30 +103,6 @@ class Samples {
 
 namespace detail {
 
-template <class S>
-void require_finite(const Rows<S>& rows, Index from) {
-  // The first row in error is named, however many threads look.
-  for_each_part(rows.size() - from, rows.reading_flops(), [&](Range part) {
-    for (Index i = part.first; i < part.last; ++i)
-      if (!rows.vector(from + i).allFinite())
-        throw InputError("X: expected finite values, got NaN or infinity in row " +
-                         std::to_string(i) + "; impute or drop it");
-  });
-}
-
-// Norms of the scaled rows; the first known.size() are taken from `known`.
-template <class S>
-Vector<double> row_norms(const Rows<S>& rows, double scale,
-                         const KeptStorage<Vector<double>>& known = {}) {
-  Vector<double> norms(rows.size());
-  norms.head(known.size()) = known.view();
-  const Index first = known.size();
-  for_each_part(rows.size() - first, rows.reading_flops(), [&](Range part) {
-    for (Index i = part.first; i < part.last; ++i) norms(first + i) = rows.norm(first + i, scale);
-  });
-  return norms;
-}
-
 // Drops entries by position (ascending).
 inline void erase_entries(KeptStorage<Vector<double>>& values, View<Index> gone) {
   auto v = values.view();

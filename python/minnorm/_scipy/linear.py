@@ -27,9 +27,9 @@ from minnorm.errors import InputError, ShapeError
 class LinearCore:
     """Linear model f(x) = theta^T x + b with exact deletion and insertion of samples.
 
-    X (n, p) C-ordered float32 or float64, Y (n, t) of the same dtype. owns_rows=True: X may be
-    overwritten where rows are forgotten; False: X is never written. alpha >= 0 in user units;
-    factorization "auto" | "cholesky" | "qr".
+    X (n, p) C-ordered float32 or float64, Y (n, t) of the same dtype. keep="own": X may be
+    overwritten where rows are forgotten; "copy": a copy is; "borrow": X is never written.
+    alpha >= 0 in user units; factorization "auto" | "cholesky" | "qr".
     Cost of fit: n^2 p + 2 n^3 / 3 flops by Gram and Cholesky, about five times that by QR.
     """
 
@@ -40,7 +40,7 @@ class LinearCore:
         X: Array,
         Y: Array,
         *,
-        owns_rows: bool,
+        keep: str,
         alpha: float,
         fit_intercept: bool,
         factorization: str,
@@ -58,7 +58,7 @@ class LinearCore:
         self._alpha = float(alpha)
         self._fit_intercept = bool(fit_intercept)
         self._factorization = factorization
-        rows = Rows.of(X, owns_rows)
+        rows = Rows.of(X.copy() if keep == "copy" else X, keep != "borrow")
         self._commit(rows, Samples.first(Y), self._refactor(rows))
 
     # ---- state -------------------------------------------------------------------------------
