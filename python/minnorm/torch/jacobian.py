@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .checks import at_least
+from .layer_factors import BLOCK, LayerFactors
 from .rows import GradientRows, Output
-
-# Numbers of one block of rows: 64 MB in single precision.
-BLOCK = 1 << 24
 
 
 def jacobian(
@@ -66,14 +64,28 @@ def jacobian(
 
 
 def dense(rows: GradientRows, chunk: int | None = None) -> Tensor:
-    """The matrix of all rows, computed block by block."""
+    """The matrix of all rows, computed block by block; at once where the rows were recorded."""
     parameters, m = rows.parameters, len(rows)
-    step = max(1, BLOCK // parameters.size) if chunk is None else at_least(chunk, 1, "chunk")
+    step = m if rows.is_recorded else max(1, BLOCK // parameters.size)
+    if chunk is not None:
+        step = at_least(chunk, 1, "chunk")
     J = torch.empty(m, parameters.size, dtype=parameters.dtype, device=parameters.device)
     for start in range(0, m, step):
-        stop, column = min(start + step, m), 0
-        for name, part in rows.block(start, stop, list(parameters.sizes)).items():
-            size = parameters.sizes[name]
-            J[start:stop, column : column + size] = part.reshape(stop - start, size)
-            column += size
+        _fill(J[start : start + step], rows, start)
     return J
+
+
+def _fill(out: Tensor, rows: GradientRows, start: int) -> None:
+    """Rows from ``start`` on: by the factors of layers, and one by one what has none."""
+    sizes, n = rows.parameters.sizes, len(out)
+    factors = LayerFactors(rows, start, start + n)
+    parts = dict(zip(sizes, torch.split(out, list(sizes.values()), 1), strict=True))
+    for name in factors:
+        factors.write(name, parts.pop(name))
+    if not parts:
+        return
+    step = max(1, BLOCK // sum(sizes[name] for name in parts))
+    for i in range(0, n, step):
+        stop = min(i + step, n)
+        for name, block in rows.block(start + i, start + stop, list(parts)).items():
+            parts[name][i:stop] = block.flatten(1)

@@ -14,7 +14,7 @@ from .checks import at_least
 from .perturbed import Perturbed
 from .projection import Projected, Projection
 from .restoration import Restoration, row_targets
-from .rows import GradientRows, Output, checked_output
+from .rows import GradientRows, Output, Proved, checked_output
 from .unlearner import Step
 
 # Steps of restoration where none are asked for: five did better than three on the development seeds
@@ -127,6 +127,7 @@ class MinNormOG(Perturbed):
         self.output = checked_output(output)
         rows = None if chunk is None else at_least(chunk, 1, "chunk")
         self.projection = Projection(projection, rtol, damping, backend, rows)
+        self._record = chunk is None
         squares = self.loss == "auto" and self.output in ("auto", "each")
         self.restore = restore
         if restore is None and not squares:
@@ -139,6 +140,7 @@ class MinNormOG(Perturbed):
 
     def _begin(self, epochs: int, forget_loader: Iterable[Any] | None) -> None:
         super()._begin(epochs, forget_loader)
+        self._proved: Proved = {}
         self._restoration = Restoration(_STEPS if self.restore is None else self.restore)
 
     def _perturb(self, step: Step, strength: float) -> Projected:
@@ -149,7 +151,7 @@ class MinNormOG(Perturbed):
         elif output == "auto" and numbers:
             output = "each"
         positions = choose(batch, self.n_pert, self.generator)
-        rows = GradientRows(self.model, part(batch, positions), output)
+        rows = GradientRows(self.model, part(batch, positions), output, self._record, self._proved)
         done = self.projection.perturb(rows, strength)
         if self.restore == 0 or (self.restore is None and not numbers):
             return done

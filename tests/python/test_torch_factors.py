@@ -1,0 +1,322 @@
+"""Rows from what enters and leaves the layers: where the formulas hold, and where they would not.
+
+Every model is compared with one backward pass per output; the names say which parameters have
+factors, the others being left to `torch.func`.
+"""
+
+import sys
+
+import pytest
+
+torch = pytest.importorskip(
+    "torch", reason="torch is not installed: minnorm.torch was not tested (minnorm[torch])"
+)
+
+import minnorm.torch as mt  # noqa: E402
+from _torch_models import Borrowed, Tied, cnn, images, mlp, points, rows_by_loop  # noqa: E402
+from minnorm.torch import layer_factors, products  # noqa: E402
+from minnorm.torch.jacobian import dense  # noqa: E402
+from minnorm.torch.layer_factors import LayerFactors  # noqa: E402
+from minnorm.torch.rows import GradientRows  # noqa: E402
+
+nn = torch.nn
+F = nn.functional
+
+ALL = "all"
+
+
+def sequence(m, *shape, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(m, *shape, generator=generator, dtype=torch.float64)
+
+
+class Forward(nn.Module):
+    """Layers by name and a forward method given as a function of the module and its input."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self._given = forward
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self._given(self, x)
+
+
+def one(forward, **layers):
+    """A model of ``a``, Linear(4, 4) unless given, called by the function, and a last layer."""
+    layers = {"a": nn.Linear(4, 4)} | layers
+    return Forward(lambda s, x: s.z(torch.tanh(forward(s, x))), **layers, z=nn.Linear(4, 2))
+
+
+LAST = ["z.weight", "z.bias"]
+
+
+def frozen(kind):
+    model = one(lambda s, x: s.a(x))
+    getattr(model.a, kind).requires_grad_(False)
+    return model
+
+
+def pooled(*layers):
+    return nn.Sequential(*layers, nn.Flatten(2), Forward(lambda s, x: x.square().mean(2)))
+
+
+def inplace():
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(48, 16),
+        nn.ReLU(inplace=True), nn.Linear(16, 2),
+    )  # fmt: skip
+
+
+def normalised():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.GroupNorm(2, 4), nn.Tanh(),
+        nn.LayerNorm((4, 4)), nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 2),
+    ).double()  # fmt: skip
+    model(3 * sequence(20, 1, 6, 6) + 1)
+    with torch.no_grad():  # weights that are no longer all one
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn(p.shape, dtype=p.dtype))
+    return model
+
+
+def hooked():
+    model = one(lambda s, x: s.a(x))
+    model.a.register_forward_hook(lambda layer, args, y: 3 * y)
+    model.a.register_forward_pre_hook(lambda layer, args: (args[0] - 1,))
+    return model
+
+
+def replaced():
+    model = one(lambda s, x: s.a(x))
+    model.a.forward = lambda x: F.linear(2 * x, model.a.weight, model.a.bias)
+    return model
+
+
+def once_without_gradient(s, x):
+    with torch.no_grad():
+        shift = s.a(x)
+    return s.a(x) + shift
+
+
+def checkpointed(s, x):
+    return torch.utils.checkpoint.checkpoint(s.a, x, use_reentrant=False)
+
+
+def mixed(s, x):
+    h = s.a(x)
+    return h + torch.tanh(h.mean(0) - h[0])  # 0 for a sample alone
+
+
+def inner(s, x):
+    return torch.vmap(s.a, in_dims=1, out_dims=1)(x[:, :, None] * torch.ones(4)).sum(2)
+
+
+def doubled(s, x):
+    parameters = {name: 2 * value for name, value in s.a.named_parameters()}
+    return torch.func.functional_call(s.a, parameters, (x,))
+
+
+X, S, PIXELS = points(6, torch.float64), sequence(6, 6, 4), images(6, torch.float64)
+A, W = ["a.weight", "a.bias"], nn.utils.parametrizations.weight_norm
+
+# Model, samples, parameters with factors.
+CASES = {
+    "perceptron": (lambda: mlp(3), X, ALL),
+    "convolutional": (cnn, PIXELS, ALL),
+    "operations in place": (inplace, PIXELS, ALL),
+    "normalisations": (normalised, PIXELS, ALL),
+    "positions": (lambda: one(lambda s, x: s.a(x).mean(1)), S, ALL),
+    "two axes of positions": (
+        lambda: one(lambda s, x: s.a(x).mean((1, 2))),
+        sequence(6, 2, 3, 4),
+        ALL,
+    ),
+    "layer normalisation over positions": (
+        lambda: one(lambda s, x: s.a(x).square().mean(1), a=nn.LayerNorm(4)),
+        S,
+        ALL,
+    ),
+    "weight frozen": (lambda: frozen("weight"), X, ["a.bias", *LAST]),
+    "bias frozen": (lambda: frozen("bias"), X, ["a.weight", *LAST]),
+    "no bias": (lambda: one(lambda s, x: s.a(x), a=nn.Linear(4, 4, bias=False)), X, ALL),
+    "hooks of the user": (hooked, X, ALL),
+    "called once more without a gradient": (lambda: one(once_without_gradient), X, ALL),
+    "checkpointed": (lambda: one(checkpointed), X, ALL),
+    "a subclass": (lambda: one(lambda s, x: s.a(x), a=type("L", (nn.Linear,), {})(4, 4)), X, LAST),
+    "another forward method": (replaced, X, LAST),
+    "called by keyword": (lambda: one(lambda s, x: s.a(input=x)), X, LAST),
+    "called with other parameters": (lambda: one(doubled), X, LAST),
+    "called twice": (lambda: one(lambda s, x: s.a(torch.tanh(s.a(x)))), X, LAST),
+    "never called": (lambda: one(lambda s, x: x), X, LAST),
+    "without a gradient": (lambda: one(lambda s, x: s.a(x).detach()), X, LAST),
+    "tied": (Tied, X, []),
+    "borrowed": (Borrowed, X, []),
+    "its own weight as input": (
+        lambda: one(lambda s, x: x @ s.a(s.a.weight)),
+        sequence(4, 4),
+        LAST,
+    ),
+    "weight made from its input": (
+        lambda: Forward(lambda s, x: s.a(x * s.a.bias), a=nn.Linear(4, 4)),
+        X,
+        [],
+    ),
+    "parametrised": (lambda: one(lambda s, x: s.a(x), a=W(nn.Linear(4, 4))), X, LAST),
+    "positions first, as many as rows": (
+        lambda: one(lambda s, x: s.a(x.transpose(0, 1)).tanh().mean(0)),
+        sequence(6, 12, 4),
+        [],
+    ),
+    "samples in another order": (lambda: one(lambda s, x: s.a(x.flip(0)).flip(0)), X, []),
+    "flattened positions": (
+        lambda: one(lambda s, x: s.a(x.flatten(0, 1)).view(-1, 6, 4).tanh().mean(1)),
+        S,
+        LAST,
+    ),
+    "samples that meet": (lambda: one(mixed), X, []),
+    "mapped by torch.func": (lambda: one(inner), X, LAST),
+    "no parameter of a layer": (
+        lambda: Forward(lambda s, x: s.a(x) * s.scale, a=nn.Linear(4, 2), scale=nn.Parameter(
+            torch.tensor([1.5, -0.5])
+        )),
+        X,
+        A,
+    ),
+    "embedding": (
+        lambda: one(lambda s, x: s.a(x).mean(1), a=nn.Embedding(5, 4)),
+        torch.arange(18).reshape(6, 3) % 5,
+        LAST,
+    ),
+}  # fmt: skip
+
+CONVOLUTIONS = {
+    "stride": (nn.Conv2d(4, 6, 3, stride=2), (4, 8, 7)),
+    "padding and dilation": (nn.Conv2d(4, 6, (3, 2), padding=(2, 1), dilation=(2, 3)), (4, 8, 7)),
+    "groups": (nn.Conv2d(4, 6, 3, groups=2, padding=1), (4, 5, 5)),
+    "depthwise": (nn.Conv2d(4, 8, 3, groups=4, bias=False), (4, 5, 5)),
+    "same": (nn.Conv2d(4, 6, (4, 3), padding="same", dilation=(1, 2)), (4, 8, 7)),
+    "valid": (nn.Conv2d(4, 6, 3, padding="valid"), (4, 5, 5)),
+    "one position": (nn.Conv2d(4, 6, 5), (4, 5, 5)),
+    "one dimension": (nn.Conv1d(4, 6, 3, stride=2, padding=1), (4, 9)),
+    "three dimensions": (nn.Conv3d(4, 6, (1, 2, 3), padding=(0, 1, 1)), (4, 3, 4, 5)),
+    "circular": (nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular"), (4, 5, 5)),
+}
+
+
+def agree(model, x, expected_names):
+    """J, its Gram matrix and the parameters with factors, against a loop, to rounding."""
+    model.double()
+    rows = GradientRows(model, x, "each")
+    names = list(rows.parameters.named)
+    assert list(LayerFactors(rows)) == (names if expected_names == ALL else expected_names)
+    expected = rows_by_loop(model, x, lambda out: out[0])
+    scale = float(expected.abs().max())
+    for chunk in (None, 4):
+        J = mt.jacobian(model, x, "each", chunk=chunk)
+        assert float((J - expected).abs().max()) <= 1e-12 * scale
+    for least in (1 << 22, 0, 300):
+        products._LEAST, kept = least, products._LEAST
+        try:
+            error = products.gram(rows) - expected @ expected.T
+            assert float(error.abs().max()) <= 1e-12 * scale**2 * expected.shape[1]
+        finally:
+            products._LEAST = kept
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_are_those_of_a_loop(case):
+    torch.manual_seed(4)
+    make, x, names = CASES[case]
+    agree(make(), x, names)
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolutions(case):
+    layer, shape = CONVOLUTIONS[case]
+    model = Forward(lambda s, x: s.a(x).flatten(2).square().mean(2), a=layer)
+    agree(model, sequence(5, *shape), [] if case == "circular" else ALL)
+
+
+def test_hooks_of_all_modules():
+    model = one(lambda s, x: s.a(x))
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, args, y: 3 * y if isinstance(module, nn.Linear) else None
+    )
+    try:
+        agree(model, X, [])
+    finally:
+        handle.remove()
+
+
+def test_an_input_changed_afterwards_is_an_error():
+    """Neither formula nor autograd has the number any more."""
+
+    def forward(s, x):
+        h = x.clone()
+        y = s.a(h)
+        h.mul_(2)
+        return y
+
+    with pytest.raises(RuntimeError, match="inplace"):
+        mt.jacobian(one(forward).double(), X, "each")
+
+
+def test_blocks_of_patches(monkeypatch):
+    """Rows of a layer are made as many at a time as fit; here one."""
+    model = cnn(torch.float64)
+    expected = mt.jacobian(model, PIXELS)
+    for module in ("layer_factors", "jacobian"):
+        monkeypatch.setattr(sys.modules[f"minnorm.torch.{module}"], "BLOCK", 1)
+    torch.testing.assert_close(mt.jacobian(model, PIXELS), expected, rtol=1e-12, atol=1e-14)
+
+
+# The pass that is kept -----------------------------------------------------------------------
+
+
+def test_the_pass_that_chose_the_outputs_is_used_once():
+    model, calls = mlp(3, torch.float64), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    rows = GradientRows(model, X, "largest", record=True)
+    assert rows.is_recorded and len(calls) == 1
+    first = dense(rows)
+    assert len(calls) == 1 and not rows.is_recorded
+    assert torch.equal(dense(rows), first) and len(calls) == 2
+    assert not GradientRows(model, X, "each", record=True).is_recorded  # samples have three rows
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_pass_at_other_parameters_is_not_used(layer):
+    """ReLU keeps signs, not weights: autograd itself would not notice a new bias."""
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)).double()
+    rows = GradientRows(model, X, "largest", record=True)
+    with torch.no_grad():
+        model[layer].bias.add_(torch.linspace(-2, 2, len(model[layer].bias)))
+    expected = mt.jacobian(model, X, lambda out: out.gather(1, rows.columns[:, None])[:, 0])
+    torch.testing.assert_close(dense(rows), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_what_was_proved_holds_for_its_graph_alone():
+    """A model that turns its samples round after the first batch is looked at anew."""
+    flip = [False]
+
+    def forward(s, x):
+        return s.a(x.flip(0)).flip(0) if flip[0] else s.a(x)
+
+    model, proved = one(forward).double(), {}
+    for turned, names in ((False, [*A, *LAST]), (True, []), (False, [*A, *LAST])):
+        flip[0] = turned
+        rows = GradientRows(model, X, "each", proved=proved)
+        assert list(LayerFactors(rows)) == names
+        expected = rows_by_loop(model, X, lambda out: out[0])
+        torch.testing.assert_close(dense(rows), expected, rtol=1e-12, atol=1e-14)
+    assert len(proved) == 2
+
+
+def test_a_run_tests_its_graph_once(monkeypatch):
+    true, asked = layer_factors._separate, []
+    monkeypatch.setattr(layer_factors, "_separate", lambda *given: asked.append(1) or true(*given))
+    batches = [(X.float(), torch.arange(6) % 3)] * 3
+    mt.MinNormOG(mlp(3)).run(batches, 2)
+    assert len(asked) == 1
