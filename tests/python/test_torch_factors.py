@@ -13,11 +13,12 @@ torch = pytest.importorskip(
 )
 
 import minnorm.torch as mt  # noqa: E402
-from _torch_models import Borrowed, Tied, cnn, images, mlp, points, rows_by_loop  # noqa: E402
-from minnorm.torch import layer_factors, products  # noqa: E402
+from _torch_models import Borrowed, Tied, cnn, images, mlp, points, rows_by_loop, theta  # noqa: E402
+from minnorm.torch import layer_factors, products, stored_rows  # noqa: E402
 from minnorm.torch.jacobian import dense  # noqa: E402
 from minnorm.torch.layer_factors import LayerFactors  # noqa: E402
 from minnorm.torch.rows import GradientRows  # noqa: E402
+from minnorm.torch.stored_rows import StoredRows  # noqa: E402
 
 nn = torch.nn
 F = nn.functional
@@ -205,6 +206,18 @@ CONVOLUTIONS = {
 }
 
 
+def moved_by(model, stored, v):
+    """What subtracting v from theta takes away; theta is as before afterwards."""
+    before = [p.detach().clone() for p in model.parameters()]
+    at_first = theta(model)
+    stored.subtract(v, 1.0)
+    moved = at_first - theta(model)
+    with torch.no_grad():
+        for p, value in zip(model.parameters(), before, strict=True):
+            p.copy_(value)
+    return moved
+
+
 def agree(model, x, expected_names):
     """J, its Gram matrix and the parameters with factors, against a loop, to rounding."""
     model.double()
@@ -216,6 +229,20 @@ def agree(model, x, expected_names):
     for chunk in (None, 4):
         J = mt.jacobian(model, x, "each", chunk=chunk)
         assert float((J - expected).abs().max()) <= 1e-12 * scale
+    u, v = torch.randn(len(rows)).double(), rows.parameters.vector()
+    for large in (1 << 13, 0):
+        stored_rows._LARGE, kept = large, stored_rows._LARGE
+        try:
+            stored = StoredRows(rows)
+        finally:
+            stored_rows._LARGE = kept
+        product = expected @ expected.T
+        for found, wanted in (
+            (stored.gram(), product),
+            (stored.times(stored.split()), expected @ v),
+            (moved_by(model, stored, stored.transposed(u)), expected.T @ u),
+        ):
+            assert float((found - wanted).abs().max()) <= 1e-12 * scale**2 * expected.shape[1]
     for least in (1 << 22, 0, 300):
         products._LEAST, kept = least, products._LEAST
         try:

@@ -66,25 +66,34 @@ def jacobian(
 def dense(rows: GradientRows, chunk: int | None = None) -> Tensor:
     """The matrix of all rows, computed block by block; at once where the rows were recorded."""
     parameters, m = rows.parameters, len(rows)
-    step = m if rows.is_recorded else max(1, BLOCK // parameters.size)
-    if chunk is not None:
-        step = at_least(chunk, 1, "chunk")
+    step = rows_at_once(rows, chunk)
     J = torch.empty(m, parameters.size, dtype=parameters.dtype, device=parameters.device)
     for start in range(0, m, step):
-        _fill(J[start : start + step], rows, start)
+        stop = min(start + step, m)
+        factors = LayerFactors(rows, start, stop)
+        fill(J[start:stop], rows, start, list(parameters.sizes), factors)
     return J
 
 
-def _fill(out: Tensor, rows: GradientRows, start: int) -> None:
-    """Rows from ``start`` on: by the factors of layers, and one by one what has none."""
-    sizes, n = rows.parameters.sizes, len(out)
-    factors = LayerFactors(rows, start, start + n)
-    parts = dict(zip(sizes, torch.split(out, list(sizes.values()), 1), strict=True))
+def rows_at_once(rows: GradientRows, chunk: int | None) -> int:
+    """How many rows share a pass."""
+    if chunk is not None:
+        return at_least(chunk, 1, "chunk")
+    return len(rows) if rows.is_recorded else max(1, BLOCK // rows.parameters.size)
+
+
+def fill(
+    out: Tensor, rows: GradientRows, start: int, names: list[str], factors: LayerFactors
+) -> None:
+    """Rows from ``start`` on in the columns of these: by factors, else one by one."""
+    sizes, n = [rows.parameters.sizes[name] for name in names], len(out)
+    parts = dict(zip(names, torch.split(out, sizes, 1), strict=True))
     for name in factors:
-        factors.write(name, parts.pop(name))
+        if name in parts:
+            factors.write(name, parts.pop(name))
     if not parts:
         return
-    step = max(1, BLOCK // sum(sizes[name] for name in parts))
+    step = max(1, BLOCK // sum(rows.parameters.sizes[name] for name in parts))
     for i in range(0, n, step):
         stop = min(i + step, n)
         for name, block in rows.block(start + i, start + stop, list(parts)).items():

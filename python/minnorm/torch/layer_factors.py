@@ -90,6 +90,14 @@ class LayerFactors:
             return rule.bias(layer, d[start:stop])
         return rule.weight(layer, x[start:stop], d[start:stop])
 
+    def single(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """x (m, inputs), d (m, outputs) of a linear layer at one position: rows are d_i x_i^T."""
+        layer, kind = self._owners[name]
+        x, d = self._factors[layer]
+        if kind == "weight" and type(layer) is nn.Linear and x.numel() == len(x) * x.shape[-1]:
+            return x.flatten(1), d.flatten(1)
+        return None
+
     def write(self, name: str, out: Tensor) -> None:
         """All rows (m, size) by one parameter, as many at a time as `BLOCK` holds."""
         step = max(1, BLOCK // (self._numbers(name) + self._sizes[name]))

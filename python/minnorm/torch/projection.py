@@ -15,11 +15,11 @@ from .._projector_base import checked
 from .._validation import one_of
 from ..projector import project_out
 from . import products
-from .block_products import product
 from .jacobian import dense
 from .parameters import Named, norm
 from .rows import GradientRows
 from .spectrum import Spectrum, finite
+from .stored_rows import StoredRows
 
 PROJECTIONS = ("dense", "matrix_free")
 
@@ -82,30 +82,24 @@ class Projection:
         return (self._dense if self.mode == "dense" else self._matrix_free)(rows, strength)
 
     def _dense(self, rows: GradientRows, strength: float) -> Projected:
-        J = dense(rows, self.chunk)
-        theta = rows.parameters.vector()
-        if not self._resolved_by_gram(J.dtype):
-            moved, report = project_out(
-                J.cpu(),
-                theta.cpu(),
-                strength=strength,
-                rtol=self.rtol,
-                damping=self.damping,
-                damping_relative=True,
-                backend=self.backend,
-                return_report=True,
-            )
-            rows.parameters.assign(moved)
-            return Projected(len(rows), report.rank, report.orthogonality)
-        left = {"theta": theta.clone()}
-        done = self._remove(
-            left,
-            product(J, J),
-            lambda v: J @ v["theta"],
-            lambda u: {"theta": J.T @ u},
+        if self._resolved_by_gram(rows.parameters.dtype):
+            stored = StoredRows(rows, self.chunk)
+            left = stored.split()
+            done = self._remove(left, stored.gram(), stored.times, stored.transposed)
+            stored.subtract(left, strength)
+            return done
+        theta, report = project_out(
+            dense(rows, self.chunk).cpu(),
+            rows.parameters.vector().cpu(),
+            strength=strength,
+            rtol=self.rtol,
+            damping=self.damping,
+            damping_relative=True,
+            backend=self.backend,
+            return_report=True,
         )
-        rows.parameters.assign(theta.sub_(left["theta"], alpha=strength))
-        return done
+        rows.parameters.assign(theta)
+        return Projected(len(rows), report.rank, report.orthogonality)
 
     def _resolved_by_gram(self, dtype: torch.dtype) -> bool:
         """Whether the eigenvalues above the tolerance are right as a Gram matrix shows them."""
