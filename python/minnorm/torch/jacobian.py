@@ -48,9 +48,12 @@ def jacobian(
 
     Notes
     -----
-    By ``torch.func``: vmap of grad over blocks of rows. Cost: one forward and one backward pass
-    per row; memory m d and the activations of a block. The gradients of Algorithm 1 of Block,
-    Mokhtari and Shakkottai, arXiv 2505.22601.
+    Linear, convolutional and normalising layers that are called once: from what entered them and
+    the derivatives by what left them, of one forward and one backward pass for a block of rows, of
+    whose graph a second backward pass shows that it keeps samples apart. The other parameters by
+    ``torch.func``: vmap of grad. Cost: m passes forward and back; memory m d and the activations of
+    a block. The outputs of a sample must not depend on the others. The gradients of Algorithm 1 of
+    Block, Mokhtari and Shakkottai, arXiv 2505.22601.
 
     Examples
     --------

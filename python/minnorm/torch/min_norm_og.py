@@ -61,7 +61,9 @@ class MinNormOG(Perturbed):
     order : {"project_first", "descend_first"}, default "project_first"
         As in Algorithm 1, or as in the paper's experiments.
     projection : {"dense", "matrix_free"}, default "dense"
-        "dense" stores J (m, d) in the memory of the CPU and uses `minnorm.project_out`.
+        "dense" stores J (m, d) where the model is, the weights of large linear layers by what
+        entered and left them. Below ``rtol=1e-10``, where a Gram matrix does not resolve it, and
+        for parameters of half precision, J is copied to the CPU for `minnorm.project_out`.
         "matrix_free" stores nothing but m x m numbers and a few copies of theta; the results agree
         but for rounding. It resolves a condition number of the rows of 1e7.
     output : {"auto", "each", "largest"} or callable, default "auto"
@@ -70,7 +72,7 @@ class MinNormOG(Perturbed):
     chunk : int or None, default None
         Rows of J computed together in the dense mode.
     backend : {"auto", "native", "scipy"}, default "auto"
-        Of the dense projection.
+        "native" and "scipy" use `minnorm.project_out` with that backend for every ``rtol``.
     loss, optimizer, seed
         As for every method: ``loss="auto"``, ``optimizer=torch.optim.AdamW``, ``seed=0``.
 
