@@ -12,6 +12,8 @@ torch = pytest.importorskip(
     "torch", reason="torch is not installed: minnorm.torch was not tested (minnorm[torch])"
 )
 
+from torch.utils.checkpoint import checkpoint  # noqa: E402
+
 import minnorm.torch as mt  # noqa: E402
 from _torch_models import Borrowed, Tied, cnn, images, mlp, points, rows_by_loop, theta  # noqa: E402
 from minnorm.torch import layer_factors, products, stored_rows  # noqa: E402
@@ -102,7 +104,7 @@ def once_without_gradient(s, x):
 
 
 def checkpointed(s, x):
-    return torch.utils.checkpoint.checkpoint(s.a, x, use_reentrant=False)
+    return checkpoint(s.a, x, use_reentrant=False)
 
 
 def mixed(s, x):
