@@ -15,9 +15,19 @@ torch = pytest.importorskip(
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 import minnorm.torch as mt  # noqa: E402
-from _torch_models import Borrowed, Tied, cnn, images, mlp, points, rows_by_loop, theta  # noqa: E402
-from minnorm.torch import layer_factors, products, stored_rows  # noqa: E402
-from minnorm.torch.jacobian import dense  # noqa: E402
+from _torch_models import (  # noqa: E402
+    Borrowed,
+    Forward,
+    Tied,
+    cnn,
+    images,
+    mlp,
+    one,
+    points,
+    rows_by_loop,
+    theta,
+)
+from minnorm.torch import products, stored_rows  # noqa: E402
 from minnorm.torch.layer_factors import LayerFactors  # noqa: E402
 from minnorm.torch.rows import GradientRows  # noqa: E402
 from minnorm.torch.stored_rows import StoredRows  # noqa: E402
@@ -31,25 +41,6 @@ ALL = "all"
 def sequence(m, *shape, seed=2):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(m, *shape, generator=generator, dtype=torch.float64)
-
-
-class Forward(nn.Module):
-    """Layers by name and a forward method given as a function of the module and its input."""
-
-    def __init__(self, forward, **layers):
-        super().__init__()
-        self._given = forward
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-
-    def forward(self, x):
-        return self._given(self, x)
-
-
-def one(forward, **layers):
-    """A model of ``a``, Linear(4, 4) unless given, called by the function, and a last layer."""
-    layers = {"a": nn.Linear(4, 4)} | layers
-    return Forward(lambda s, x: s.z(torch.tanh(forward(s, x))), **layers, z=nn.Linear(4, 2))
 
 
 LAST = ["z.weight", "z.bias"]
@@ -299,53 +290,3 @@ def test_blocks_of_patches(monkeypatch):
     for module in ("layer_factors", "jacobian"):
         monkeypatch.setattr(sys.modules[f"minnorm.torch.{module}"], "BLOCK", 1)
     torch.testing.assert_close(mt.jacobian(model, PIXELS), expected, rtol=1e-12, atol=1e-14)
-
-
-# The pass that is kept -----------------------------------------------------------------------
-
-
-def test_the_pass_that_chose_the_outputs_is_used_once():
-    model, calls = mlp(3, torch.float64), []
-    model.register_forward_hook(lambda *_: calls.append(1))
-    rows = GradientRows(model, X, "largest", record=True)
-    assert rows.is_recorded and len(calls) == 1
-    first = dense(rows)
-    assert len(calls) == 1 and not rows.is_recorded
-    assert torch.equal(dense(rows), first) and len(calls) == 2
-    assert not GradientRows(model, X, "each", record=True).is_recorded  # samples have three rows
-
-
-@pytest.mark.parametrize("layer", [0, 2])
-def test_a_pass_at_other_parameters_is_not_used(layer):
-    """ReLU keeps signs, not weights: autograd itself would not notice a new bias."""
-    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)).double()
-    rows = GradientRows(model, X, "largest", record=True)
-    with torch.no_grad():
-        model[layer].bias.add_(torch.linspace(-2, 2, len(model[layer].bias)))
-    expected = mt.jacobian(model, X, lambda out: out.gather(1, rows.columns[:, None])[:, 0])
-    torch.testing.assert_close(dense(rows), expected, rtol=1e-12, atol=1e-14)
-
-
-def test_what_was_proved_holds_for_its_graph_alone():
-    """A model that turns its samples round after the first batch is looked at anew."""
-    flip = [False]
-
-    def forward(s, x):
-        return s.a(x.flip(0)).flip(0) if flip[0] else s.a(x)
-
-    model, proved = one(forward).double(), {}
-    for turned, names in ((False, [*A, *LAST]), (True, []), (False, [*A, *LAST])):
-        flip[0] = turned
-        rows = GradientRows(model, X, "each", proved=proved)
-        assert list(LayerFactors(rows)) == names
-        expected = rows_by_loop(model, X, lambda out: out[0])
-        torch.testing.assert_close(dense(rows), expected, rtol=1e-12, atol=1e-14)
-    assert len(proved) == 2
-
-
-def test_a_run_tests_its_graph_once(monkeypatch):
-    true, asked = layer_factors._separate, []
-    monkeypatch.setattr(layer_factors, "_separate", lambda *given: asked.append(1) or true(*given))
-    batches = [(X.float(), torch.arange(6) % 3)] * 3
-    mt.MinNormOG(mlp(3)).run(batches, 2)
-    assert len(asked) == 1
