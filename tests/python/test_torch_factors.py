@@ -98,6 +98,22 @@ def checkpointed(s, x):
     return checkpoint(s.a, x, use_reentrant=False)
 
 
+class Blocked(torch.autograd.Function):
+    """The identity, whose derivative it says is nothing at all."""
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None
+
+
 def mixed(s, x):
     h = s.a(x)
     return h + torch.tanh(h.mean(0) - h[0])  # 0 for a sample alone
@@ -138,6 +154,7 @@ CASES = {
     "hooks of the user": (hooked, X, ALL),
     "called once more without a gradient": (lambda: one(once_without_gradient), X, ALL),
     "checkpointed": (lambda: one(checkpointed), X, ALL),
+    "a derivative left out": (lambda: one(lambda s, x: Blocked.apply(s.a(x))), X, ALL),
     "a subclass": (lambda: one(lambda s, x: s.a(x), a=type("L", (nn.Linear,), {})(4, 4)), X, LAST),
     "another forward method": (replaced, X, LAST),
     "called by keyword": (lambda: one(lambda s, x: s.a(input=x)), X, LAST),

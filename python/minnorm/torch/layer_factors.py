@@ -150,8 +150,17 @@ Calls = dict[nn.Module, Call]
 
 def _derivatives(scalars: Tensor, calls: Calls, weights: Tensor, keep: bool) -> list[Tensor]:
     """Of ``sum_i weights_i scalars_i`` by the outputs of the layers."""
-    edges = [call.edge for call in calls.values()]
-    return list(torch.autograd.grad(scalars, edges, weights, retain_graph=keep))
+    found = torch.autograd.grad(
+        scalars,
+        [call.edge for call in calls.values()],
+        weights,
+        retain_graph=keep,
+        allow_unused=True,  # by an operation that says nothing for zero
+    )
+    return [
+        call.x.new_zeros(call.shape) if d is None else d
+        for call, d in zip(calls.values(), found, strict=True)
+    ]
 
 
 def _separate(scalars: Tensor, calls: Calls, derivatives: list[Tensor]) -> bool:
