@@ -58,6 +58,25 @@ class Attention(nn.Module):
         return self.out(mixed).tanh().sum(1)
 
 
+class Forward(nn.Module):
+    """Layers by name and a forward method given as a function of the module and its input."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self._given = forward
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self._given(self, x)
+
+
+def one(forward, **layers):
+    """A layer ``a``, Linear(4, 4) unless given, called by the function, and a last layer ``z``."""
+    layers = {"a": nn.Linear(4, 4)} | layers
+    return Forward(lambda s, x: s.z(torch.tanh(forward(s, x))), **layers, z=nn.Linear(4, 2))
+
+
 def mlp(outputs=1, dtype=torch.float32, seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Linear(16, outputs)).to(dtype)

@@ -87,6 +87,24 @@ def test_damping_and_truncation_are_those_of_the_projector(projection, setting):
         torch.testing.assert_close(theta(twin), target, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("damping", [0.0, 1e-5])
+@pytest.mark.parametrize("backend", ["native", "scipy"])
+def test_the_dense_mode_is_project_out(backend, damping):
+    """By the Gram matrix or by the projector: the same step, rank and orthogonality."""
+    model = cnn(torch.float64)
+    x, results = images(30, torch.float64), []
+    for chosen in ("auto", backend):
+        twin = copy.deepcopy(model)
+        history = perturbed(
+            twin, [(x, classes(30))], lambda_reg=0.5, damping=damping, backend=chosen
+        )
+        (done,) = history.perturbations
+        results.append((theta(twin), done.rank, done.orthogonality))
+    (a, rank, left), (b, expected_rank, expected_left) = results
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
+    assert rank == expected_rank and left == pytest.approx(expected_left, rel=1e-3, abs=1e-14)
+
+
 def trained(make, x, y, epochs=60):
     model = make()
     mt.GD(model, 1e-2).run([(x, y)], epochs)

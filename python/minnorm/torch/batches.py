@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,13 +91,14 @@ def choose(batch: Batch, count: int | None, generator: torch.Generator) -> Tenso
     labels = batch.labels
     if labels is None:
         return order[:count]
-    found, mine = torch.unique(labels.cpu()[order], return_inverse=True)
-    priority = torch.randperm(len(found), generator=generator)
-    turn = torch.empty(n, dtype=torch.long)
-    for group in range(len(found)):
-        members = (mine == group).nonzero()[:, 0]
-        turn[members] = torch.arange(len(members)) * len(found) + priority[group]
-    return order[turn.argsort()[:count]]
+    found, mine = np.unique(labels.cpu().numpy()[order.numpy()], return_inverse=True)
+    priority = torch.randperm(len(found), generator=generator).numpy()
+    # The k-th of a class, in the order drawn, has its turn in round k.
+    by_class = np.argsort(mine, kind="stable")
+    sizes = np.bincount(mine)
+    k = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    turns = np.argsort(k * len(found) + priority[mine[by_class]])
+    return order[torch.from_numpy(by_class[turns[:count]])]
 
 
 def part(batch: Batch, positions: Tensor) -> tuple[Tensor, ...]:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .checks import at_least
+from .layer_factors import BLOCK, LayerFactors
 from .rows import GradientRows, Output
-
-# Numbers of one block of rows: 64 MB in single precision.
-BLOCK = 1 << 24
 
 
 def jacobian(
@@ -50,9 +48,12 @@ def jacobian(
 
     Notes
     -----
-    By ``torch.func``: vmap of grad over blocks of rows. Cost: one forward and one backward pass
-    per row; memory m d and the activations of a block. The gradients of Algorithm 1 of Block,
-    Mokhtari and Shakkottai, arXiv 2505.22601.
+    Linear, convolutional and normalising layers that are called once: from what entered them and
+    the derivatives by what left them, of one forward and one backward pass for a block of rows, of
+    whose graph a second backward pass shows that it keeps samples apart. The other parameters by
+    ``torch.func``: vmap of grad. Cost: m passes forward and back; memory m d and the activations of
+    a block. The outputs of a sample must not depend on the others. The gradients of Algorithm 1 of
+    Block, Mokhtari and Shakkottai, arXiv 2505.22601.
 
     Examples
     --------
@@ -66,14 +67,37 @@ def jacobian(
 
 
 def dense(rows: GradientRows, chunk: int | None = None) -> Tensor:
-    """The matrix of all rows, computed block by block."""
+    """The matrix of all rows, computed block by block; at once where the rows were recorded."""
     parameters, m = rows.parameters, len(rows)
-    step = max(1, BLOCK // parameters.size) if chunk is None else at_least(chunk, 1, "chunk")
+    step = rows_at_once(rows, chunk)
     J = torch.empty(m, parameters.size, dtype=parameters.dtype, device=parameters.device)
     for start in range(0, m, step):
-        stop, column = min(start + step, m), 0
-        for name, part in rows.block(start, stop, list(parameters.sizes)).items():
-            size = parameters.sizes[name]
-            J[start:stop, column : column + size] = part.reshape(stop - start, size)
-            column += size
+        stop = min(start + step, m)
+        factors = LayerFactors(rows, start, stop)
+        fill(J[start:stop], rows, start, list(parameters.sizes), factors)
     return J
+
+
+def rows_at_once(rows: GradientRows, chunk: int | None) -> int:
+    """How many rows share a pass."""
+    if chunk is not None:
+        return at_least(chunk, 1, "chunk")
+    return len(rows) if rows.is_recorded else max(1, BLOCK // rows.parameters.size)
+
+
+def fill(
+    out: Tensor, rows: GradientRows, start: int, names: list[str], factors: LayerFactors
+) -> None:
+    """Rows from ``start`` on in the columns of these: by factors, else one by one."""
+    sizes, n = [rows.parameters.sizes[name] for name in names], len(out)
+    parts = dict(zip(names, torch.split(out, sizes, 1), strict=True))
+    for name in factors:
+        if name in parts:
+            factors.write(name, parts.pop(name))
+    if not parts:
+        return
+    step = max(1, BLOCK // sum(rows.parameters.sizes[name] for name in parts))
+    for i in range(0, n, step):
+        stop = min(i + step, n)
+        for name, block in rows.block(start + i, start + stop, list(parts)).items():
+            parts[name][i:stop] = block.flatten(1)

@@ -14,7 +14,7 @@ from .checks import at_least
 from .perturbed import Perturbed
 from .projection import Projected, Projection
 from .restoration import Restoration, row_targets
-from .rows import GradientRows, Output, checked_output
+from .rows import GradientRows, Output, Proved, checked_output
 from .unlearner import Step
 
 # Steps of restoration where none are asked for: five did better than three on the development seeds
@@ -61,7 +61,9 @@ class MinNormOG(Perturbed):
     order : {"project_first", "descend_first"}, default "project_first"
         As in Algorithm 1, or as in the paper's experiments.
     projection : {"dense", "matrix_free"}, default "dense"
-        "dense" stores J (m, d) in the memory of the CPU and uses `minnorm.project_out`.
+        "dense" stores J (m, d) where the model is, the weights of large linear layers by what
+        entered and left them. Below ``rtol=1e-10``, where a Gram matrix does not resolve it, and
+        for parameters of half precision, J is copied to the CPU for `minnorm.project_out`.
         "matrix_free" stores nothing but m x m numbers and a few copies of theta; the results agree
         but for rounding. It resolves a condition number of the rows of 1e7.
     output : {"auto", "each", "largest"} or callable, default "auto"
@@ -70,7 +72,7 @@ class MinNormOG(Perturbed):
     chunk : int or None, default None
         Rows of J computed together in the dense mode.
     backend : {"auto", "native", "scipy"}, default "auto"
-        Of the dense projection.
+        "native" and "scipy" use `minnorm.project_out` with that backend for every ``rtol``.
     loss, optimizer, seed
         As for every method: ``loss="auto"``, ``optimizer=torch.optim.AdamW``, ``seed=0``.
 
@@ -127,6 +129,7 @@ class MinNormOG(Perturbed):
         self.output = checked_output(output)
         rows = None if chunk is None else at_least(chunk, 1, "chunk")
         self.projection = Projection(projection, rtol, damping, backend, rows)
+        self._record = chunk is None
         squares = self.loss == "auto" and self.output in ("auto", "each")
         self.restore = restore
         if restore is None and not squares:
@@ -139,6 +142,7 @@ class MinNormOG(Perturbed):
 
     def _begin(self, epochs: int, forget_loader: Iterable[Any] | None) -> None:
         super()._begin(epochs, forget_loader)
+        self._proved: Proved = {}
         self._restoration = Restoration(_STEPS if self.restore is None else self.restore)
 
     def _perturb(self, step: Step, strength: float) -> Projected:
@@ -149,7 +153,7 @@ class MinNormOG(Perturbed):
         elif output == "auto" and numbers:
             output = "each"
         positions = choose(batch, self.n_pert, self.generator)
-        rows = GradientRows(self.model, part(batch, positions), output)
+        rows = GradientRows(self.model, part(batch, positions), output, self._record, self._proved)
         done = self.projection.perturb(rows, strength)
         if self.restore == 0 or (self.restore is None and not numbers):
             return done

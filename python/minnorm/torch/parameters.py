@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -23,12 +22,14 @@ Named = Mapping[str, Tensor]
 def evaluating(model: nn.Module) -> Iterator[None]:
     """All modules in eval mode; each module's own mode comes back."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    if any(mode for _, mode in modes):
+        model.eval()
     try:
         yield
     finally:
         for module, mode in modes:
-            module.training = mode
+            if module.training != mode:
+                module.training = mode
 
 
 class Parameters:
@@ -93,8 +94,5 @@ def wide(device: torch.device) -> torch.dtype:
 
 def norm(values: Named) -> float:
     """The 2-norm over all tensors."""
-    squares = (
-        float(torch.linalg.vector_norm(value, dtype=wide(value.device))) ** 2
-        for value in values.values()
-    )
-    return math.sqrt(sum(squares))
+    parts = [torch.linalg.vector_norm(v, dtype=wide(v.device)) for v in values.values()]
+    return float(torch.linalg.vector_norm(torch.stack(parts)))

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from .. import _backend
 from .._projector_base import checked
-from .._validation import Array, one_of
-from ..errors import InputError
+from .._validation import one_of
 from ..projector import project_out
 from . import products
 from .jacobian import dense
+from .parameters import Named, norm
 from .rows import GradientRows
+from .spectrum import Spectrum, finite
+from .stored_rows import StoredRows
 
 PROJECTIONS = ("dense", "matrix_free")
 
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDS = 4
+# Eigenvalues of a Gram matrix are right to m eps of the largest: m 2e-16.
+_RESOLVED = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +82,12 @@ class Projection:
         return (self._dense if self.mode == "dense" else self._matrix_free)(rows, strength)
 
     def _dense(self, rows: GradientRows, strength: float) -> Projected:
+        if self._resolved_by_gram(rows.parameters.dtype):
+            stored = StoredRows(rows, self.chunk)
+            left = stored.split()
+            done = self._remove(left, stored.gram(), stored.times, stored.transposed)
+            stored.subtract(left, strength)
+            return done
         theta, report = project_out(
             dense(rows, self.chunk).cpu(),
             rows.parameters.vector().cpu(),
@@ -89,21 +101,46 @@ class Projection:
         rows.parameters.assign(theta)
         return Projected(len(rows), report.rank, report.orthogonality)
 
-    def _matrix_free(self, rows: GradientRows, strength: float) -> Projected:
-        """The same by products, with no more than three copies of theta besides the model.
+    def _resolved_by_gram(self, dtype: torch.dtype) -> bool:
+        """Whether the eigenvalues above the tolerance are right as a Gram matrix shows them."""
+        plain = dtype in (torch.float32, torch.float64) and self.backend == "auto"
+        return plain and self.rtol is not None and self.rtol >= _RESOLVED
 
-        With b the coefficients in the combined rows K J, the part left is
-        ``theta - J^T K^T b``; each round solves for what its products show is still in the span,
-        until a round no longer halves that. The rounding of J^T K^T b is of order cond(K J) eps,
-        so one round alone would not do.
-        """
-        theta, m = rows.parameters.detached(), len(rows)
-        eps = max(torch.finfo(rows.parameters.dtype).eps, _EPS)
-        size = rows.parameters.norm()
-        spectrum = Spectrum(finite(products.gram(rows), "J"), self.rtol, self.damping, eps)
+    def _matrix_free(self, rows: GradientRows, strength: float) -> Projected:
+        """The same by products, with no more than three copies of theta besides the model."""
+        theta = rows.parameters.detached()
+        gram = products.gram(rows)
         left = {name: value.clone() for name, value in theta.items()}
+        done = self._remove(
+            left,
+            gram,
+            functools.partial(products.times, rows),
+            functools.partial(products.transposed, rows),
+        )
+        for name, value in theta.items():
+            value.sub_(left[name], alpha=strength)
+        return done
+
+    def _remove(
+        self,
+        left: dict[str, torch.Tensor],
+        gram: torch.Tensor,
+        times: Callable[[Named], torch.Tensor],
+        transposed: Callable[[torch.Tensor], dict[str, torch.Tensor]],
+    ) -> Projected:
+        """Take from ``left``, theta at first, what is in the span: it becomes P theta.
+
+        With b the coefficients in the combined rows K J, P theta is ``theta - J^T K^T b``; each
+        round solves for what its products show is still in the span, until a round no longer
+        halves that. The rounding of J^T K^T b is of order cond(K J) eps, so one round alone would
+        not do.
+        """
+        m, size = len(gram), norm(left)
+        value = next(iter(left.values()))
+        eps = max(torch.finfo(value.dtype).eps, _EPS)
+        spectrum = Spectrum(finite(gram, "J"), self.rtol, self.damping, eps)
         b, previous = np.zeros(len(spectrum.combine)), math.inf
-        seen = finite(products.times(rows, left), "J theta")
+        seen = finite(times(left), "J theta")
         for _ in range(_ROUNDS):
             slope = spectrum.combine @ seen - spectrum.mu * b
             error = float(np.linalg.norm(spectrum.whitened(slope)))
@@ -111,74 +148,10 @@ class Projection:
                 break
             step, previous = spectrum.solve(slope), error
             b += step
-            coefficients = torch.from_numpy(spectrum.combine.T @ step).to(rows.parameters.dtype)
-            pulled = products.transposed(rows, coefficients.to(rows.parameters.device))
-            for name, value in left.items():
-                value.sub_(pulled.pop(name))
-            seen = finite(products.times(rows, left), "J P theta")
-        for name, value in theta.items():
-            value.sub_(left[name], alpha=strength)
+            pulled = transposed(torch.from_numpy(spectrum.combine.T @ step).to(value))
+            for name, part in left.items():
+                part.sub_(pulled.pop(name))
+            seen = finite(times(left), "J P theta")
         unit = spectrum.norm * size
         found = float(np.linalg.norm(seen)) / unit if unit else 0.0
         return Projected(m, spectrum.rank, found)
-
-
-class Spectrum:
-    """The rows kept, K J, and the system ``(K J J^T K^T + mu I) b = K J v`` in double precision.
-
-    With U, L the eigenpairs above ``rtol`` of D G D, D the inverse lengths of the rows, the rows
-    kept are ``U^T D J`` and their Gram matrix is L. Damping acts on J in its own scale: on J
-    restricted to the span kept, which is K J with ``K = G B^T L^-1 B``, ``B = U^T D``.
-
-    Parameters
-    ----------
-    G : ndarray, shape (m, m)
-        J J^T.
-    rtol : float or None
-        Tolerance on eigenvalues of D G D relative to the largest; None is the numerical rank,
-        ``(max(m, 16) eps)^2``. A Gram matrix resolves no less than ``16 m`` units of double
-        precision, so that is the least tolerance.
-    damping : float
-        mu as a fraction of the largest eigenvalue of J J^T.
-    eps : float
-        Spacing of the precision of J.
-    """
-
-    def __init__(self, G: Array, rtol: float | None, damping: float, eps: float) -> None:
-        m = len(G)
-        lengths = np.sqrt(np.diag(G))
-        D = np.divide(1.0, lengths, out=np.zeros(m), where=lengths > 0)
-        values, vectors = np.linalg.eigh(G * np.outer(D, D))
-        tolerance = max((max(m, 16) * eps) ** 2 if rtol is None else rtol, 16 * m * _EPS)
-        kept = values > tolerance * max(float(values[-1]), 0.0)
-        self.rank = int(np.sum(kept))
-        self.norm = math.sqrt(max(float(np.linalg.eigvalsh(G)[-1]), 0.0))
-        self.combine = vectors[:, kept].T * D
-        self.mu = 0.0
-        if damping and self.rank:
-            B = self.combine
-            self.combine = G @ B.T @ (B / values[kept][:, np.newaxis])
-            kept_gram = self.combine @ G @ self.combine.T
-            self._values, self._vectors = np.linalg.eigh((kept_gram + kept_gram.T) / 2)
-            self.mu = damping * float(self._values[-1])
-            self._values = np.maximum(self._values, 0.0) + self.mu
-        else:
-            self._values, self._vectors = values[kept], np.eye(self.rank)
-
-    def solve(self, c: Array) -> Array:
-        return self._vectors @ ((self._vectors.T @ c) / self._values)
-
-    def whitened(self, c: Array) -> Array:
-        """c in coordinates where its length is that of the part of v it stands for."""
-        return (self._vectors.T @ c) / np.sqrt(self._values)
-
-
-def finite(values: torch.Tensor, name: str) -> Array:
-    """In double precision on the CPU, or an error."""
-    array: Array = values.cpu().double().numpy()
-    if not np.isfinite(array).all():
-        raise InputError(
-            f"{name} must be finite; it holds NaN or infinity at the present parameters. Lower lr "
-            f"or look for the batch where the loss diverged."
-        )
-    return array

@@ -17,8 +17,8 @@ from ..errors import InputError, ShapeError
 from . import products
 from .checks import at_least
 from .parameters import evaluating
-from .projection import finite
 from .rows import GradientRows
+from .spectrum import finite
 
 # mu as a fraction of the largest eigenvalue of J J^T: where it starts, its floor (J in single
 # precision resolves no less than its square root), the factors after success and after failure.

@@ -16,10 +16,14 @@ from torch.func import functional_call, grad, vmap
 from .._validation import one_of
 from ..errors import InputError, ShapeError
 from .parameters import Named, Parameters, evaluating
+from .recording import Recording
 
 OUTPUTS = ("auto", "each", "largest")
 
 Output = str | Callable[[Any], Tensor]
+
+# Graph and shapes -> whether samples were seen to have positions of their own in all layers.
+Proved = dict[Any, bool]
 
 
 def checked_output(output: Any) -> Output:
@@ -65,16 +69,34 @@ class GradientRows:
     inputs : tensor (n, ...) or tuple of such
     output : {"auto", "each", "largest"} or callable
         As in `jacobian`.
+    record : bool
+        Keep the graph of the pass that chooses the outputs for the first `recorded`, where every
+        sample has one row. Holds the activations of all samples until then.
+    proved : dict, optional
+        What `LayerFactors` has found out about graphs, to be shared by the rows of one run.
     """
 
-    def __init__(self, model: nn.Module, inputs: Any, output: Output = "auto") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        output: Output = "auto",
+        record: bool = False,
+        proved: Proved | None = None,
+    ) -> None:
         self.output = checked_output(output)
         self.model, self.parameters = model, Parameters(model)
         _check_samples_independent(model)
         self.inputs = as_inputs(inputs, self.parameters.device)
+        self.proved: Proved = {} if proved is None else proved
+        self._recording: Recording | None = None
         n = len(self.inputs[0])
-        with torch.no_grad(), evaluating(model):
-            outputs = self._scalars(model(*self.inputs), n)
+        if record:
+            recording = self._pass(self.inputs)
+            outputs = recording.outputs.detach()
+        else:
+            with torch.no_grad(), evaluating(model):
+                outputs = self._scalars(model(*self.inputs), n)
         r = outputs.shape[1]
         if self.output == "largest" or (self.output == "auto" and r > 1):
             self.samples, self.columns = torch.arange(n), outputs.argmax(1)
@@ -82,6 +104,8 @@ class GradientRows:
             self.samples = torch.arange(n).repeat_interleave(r)
             self.columns = torch.arange(r, device=outputs.device).repeat(n)
         self.samples = self.samples.to(self.parameters.device)
+        if record and len(self) == n:
+            self._recording = recording
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -110,11 +134,29 @@ class GradientRows:
         )
         return outputs[self.samples, self.columns]
 
-    def values_by_row(self) -> Tensor:
-        """The same with one forward pass per row and a graph: no two rows share activations."""
-        inputs = tuple(x[self.samples] for x in self.inputs)
-        outputs = self._scalars(self.model(*inputs), len(self))
-        return outputs.gather(1, self.columns[:, None])[:, 0]
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the next `recorded` of all rows needs no new pass."""
+        return self._recording is not None
+
+    def recorded(self, start: int, stop: int) -> tuple[Recording, Tensor]:
+        """A pass with a graph in which no two rows share activations, and rows start .. stop - 1.
+
+        The pass that chose the outputs where it was kept, on the first call; else a new one.
+        """
+        kept, self._recording = self._recording, None
+        if kept is None or not kept.is_current() or (start, stop) != (0, len(self)):
+            samples = self.samples[start:stop]
+            kept = self._pass(tuple(x[samples] for x in self.inputs))
+        with torch.enable_grad():
+            return kept, kept.outputs.gather(1, self.columns[start:stop, None])[:, 0]
+
+    def _pass(self, inputs: tuple[Tensor, ...]) -> Recording:
+        def run() -> Tensor:
+            return self._scalars(self.model(*inputs), len(inputs[0]))
+
+        with evaluating(self.model):
+            return Recording(self.model, self.parameters.named.values(), run)
 
     def block(self, start: int, stop: int, names: Sequence[str]) -> dict[str, Tensor]:
         """Rows start .. stop - 1 in the columns of these parameters, (rows, *shape) each."""
