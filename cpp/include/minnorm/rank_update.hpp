@@ -8,7 +8,8 @@
 // rounding a column, one for each `depth` of them. Measured at n = 2000, p = 8000, AVX-512,
 // one thread, gathering the panels included: 82 to 86 GFLOP/s, where products of Eigen in
 // strips reached 59 to 64 and OpenBLAS's rank update 79 to 84.
-// Shapes: A (n, n), P (n, w). n^2 w flops; a copy of `depth` columns of P.
+// Shapes: A (n, n), P (n, w). n^2 w flops; a copy of `depth` columns of P, three times as
+// many with threads.
 // P does not overlap A. Throws nothing but std::bad_alloc.
 #pragma once
 
@@ -68,37 +69,48 @@ class RankUpdate {
 
   template <class D>
   void add(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
-    for (Index k = 0; k < P.cols(); k += depth)
-      add_packed(P.derived().middleCols(k, std::min(depth, P.cols() - k)), weight, A);
+    const double size = static_cast<double>(P.rows());
+    const Index threads =
+        thread_count(size * size * static_cast<double>(std::min(P.cols(), depth)));
+    // Threads that meet after every step meet less often after long ones.
+    const Index step = depth * (threads > 1 ? 3 : 1);
+    for (Index k = 0; k < P.cols(); k += step)
+      add_packed(P.derived().middleCols(k, std::min(step, P.cols() - k)), weight, A, threads);
   }
 
  private:
   using T = Tile<S>;
 
   template <class D>
-  void add_packed(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
+  void add_packed(const D& P, S weight, MatrixRef<S> A, Index threads) {
     const Index n = P.rows(), w = P.cols(), tiles = (n + T::rows - 1) / T::rows;
-    const double size = static_cast<double>(n);
-    const Index threads = thread_count(size * size * static_cast<double>(w));
     if (packed_.size() < tiles * T::rows * w) packed_.resize(tiles * T::rows * w);
+    const auto for_each_depth = [&](auto f) {
+      for (Index k = 0; k < w; k += depth)
+        f(k, std::min(depth, w - k), packed_.data() + tiles * T::rows * k);
+    };
     for_each_task(threads, threads, [&](Index i) {
       const Range own = part_of(tiles, i, threads, 1);
-      for (Index tile = own.first; tile < own.last; ++tile) pack(P.derived(), tile);
+      for_each_depth([&](Index k, Index some, S* packed) {
+        for (Index tile = own.first; tile < own.last; ++tile)
+          pack(P.middleCols(k, some), tile, packed + tile * T::rows * some);
+      });
     });
     // The longest rows of blocks first, so that threads end together.
     const Index height = std::clamp<Index>(tiles / (4 * threads), 1, most_tiles);
     const Index blocks = (tiles + height - 1) / height;
     for_each_task(blocks, threads, [&](Index i) {
       const Index first = (blocks - 1 - i) * height;
-      add_block({first, std::min(tiles, first + height)}, w, weight, A);
+      for_each_depth([&](Index, Index some, const S* packed) {
+        add_block({first, std::min(tiles, first + height)}, packed, some, weight, A);
+      });
     });
   }
 
   // Tile by tile, 32 columns at a time where they lie along the rows of P.
   template <class D>
-  void pack(const D& P, Index tile) {
+  static void pack(const D& P, Index tile, S* out) {
     const Index w = P.cols(), top = tile * T::rows, rows = std::min(T::rows, P.rows() - top);
-    S* out = packed_.data() + top * w;
     constexpr Index some = D::IsRowMajor ? 32 : 1;
     for (Index k = 0; k < w; k += some)
       for (Index i = 0; i < T::rows; ++i)
@@ -107,14 +119,14 @@ class RankUpdate {
   }
 
   // The tiles of a range of rows of A, from its first column to the diagonal.
-  void add_block(Range own, Index w, S weight, MatrixRef<S> A) const {
+  static void add_block(Range own, const S* packed, Index w, S weight, MatrixRef<S> A) {
     const Index n = A.rows();
     for (Index j = 0; j < std::min(n, own.last * T::rows); j += T::columns) {
       const Index diagonal = j / T::rows;
-      const S* b = packed_.data() + diagonal * T::rows * w + j % T::rows;
+      const S* b = packed + diagonal * T::rows * w + j % T::rows;
       for (Index tile = std::max(own.first, diagonal); tile < own.last; ++tile) {
         const Index i = tile * T::rows;
-        const S* a = packed_.data() + i * w;
+        const S* a = packed + i * w;
         if (tile > diagonal && i + T::rows <= n)
           add_tile_product<S>(a, b, w, weight, &A(i, j), A.outerStride());
         else

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "cholesky.hpp"
+#include "lanczos.hpp"
 #include "triangular_update.hpp"
 
 namespace minnorm {
@@ -129,19 +130,19 @@ class TriangularFactor {
     return V;
   }
 
-  // Largest and smallest singular value by a few steps of (inverse) power
-  // iteration: estimates, from below and from above. 4 n^2 flops a step.
+  // Largest and smallest singular value: estimates, from below and from above, by 4 and 8
+  // products with L L^T and its inverse, 4 n^2 flops each.
   double largest_singular_value() const {
-    return iterate([this](Vector<S>& x) {
+    return std::sqrt(detail::largest_eigenvalue<S>(n_, 4, [this](Vector<S>& x) {
       // Dense products: Eigen's triangular ones are far slower, and the zeros harmless.
       const Vector<S> half = matrix().transpose() * x;
       x.noalias() = matrix() * half;
-    });
+    }));
   }
   double smallest_singular_value() const {
     if (n_ > 0 && !(matrix().diagonal().minCoeff() > 0)) return 0;
-    const double inverse = iterate([this](Vector<S>& x) { solve(x); });
-    return std::isfinite(inverse) && inverse > 0 ? 1 / inverse : 0;
+    const double inverse = detail::largest_eigenvalue<S>(n_, 8, [this](Vector<S>& x) { solve(x); });
+    return std::isfinite(inverse) && inverse > 0 ? 1 / std::sqrt(inverse) : 0;
   }
 
  private:
@@ -276,23 +277,6 @@ class TriangularFactor {
     invert(V.topLeftCorner(h, h));
     B = -(B * V.topLeftCorner(h, h).template triangularView<Eigen::Lower>());
     invert(V.bottomRightCorner(n - h, n - h));
-  }
-
-  template <class Step>
-  double iterate(Step step) const {
-    if (n_ == 0) return 0;
-    Vector<S> x(n_);
-    for (Index i = 0; i < n_; ++i)  // fixed start, no symmetry to be trapped by
-      x(i) = static_cast<S>(1 + 0.5 * std::sin(static_cast<double>(7 * i + 1)));
-    x.normalize();
-    double norm = 0;
-    for (int s = 0; s < 6; ++s) {
-      step(x);
-      norm = static_cast<double>(x.stableNorm());
-      if (!(norm > 0) || !std::isfinite(norm)) return norm;
-      x /= static_cast<S>(norm);
-    }
-    return std::sqrt(norm);
   }
 
   Matrix<S> L_;
