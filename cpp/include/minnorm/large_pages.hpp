@@ -1,9 +1,9 @@
 // A wish for large pages under a buffer that is about to be written.
 //
-// Memory fresh from the system comes page by page, at a fault each: with pages of 4 KB the
-// faults take longer than the writing. Large pages also spare a pass over many rows most of
-// its address translations. Where the system has none to give nothing changes.
-// Only pages that lie in the buffer as a whole. Throws nothing.
+// They spare a pass over many rows most of its address translations: 4 to 11% of a pass over
+// 2000 x 8000 entries in panels (measured in a virtual machine, where translations are dear).
+// A fit, which writes the buffer once, took as long with them. Where the system has none to
+// give nothing changes. Only pages that lie in the buffer as a whole. Throws nothing.
 #pragma once
 
 #if defined(__linux__)
