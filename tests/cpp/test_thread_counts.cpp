@@ -7,6 +7,7 @@
 
 #include "asserts.hpp"
 #include "minnorm/minnorm.hpp"
+#include "reference.hpp"
 #include "samplers.hpp"
 
 namespace minnorm::test {
@@ -140,6 +141,21 @@ TEST(ThreadCounts, CholeskyThatBreaksDown) {
     });
     EXPECT_EQ(factored, std::vector<bool>(3, false)) << negative;
   }
+}
+
+TEST(ThreadCounts, TriangularInverse) {
+  Sampler sampler(8);
+  const Matrix<double> L = triangular_factor(sampler.conditioned(700, 800, 30));
+  const auto inverses = by_counts([&] {
+    Matrix<double> V = L;
+    detail::invert_triangle<double>(V);
+    EXPECT_TRUE(V.triangularView<Eigen::StrictlyUpper>().toDenseMatrix().isZero(0));
+    EXPECT_LE((V * L - Matrix<double>::Identity(700, 700)).norm(),
+              700 * eps<double>() * V.norm() * L.norm());
+    return V;
+  });
+  for (const auto& V : inverses)
+    EXPECT_LE((V - inverses[0]).norm(), 1e4 * eps<double>() * inverses[0].norm());
 }
 
 TEST(ThreadCounts, KernelMatrices) {

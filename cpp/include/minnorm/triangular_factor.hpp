@@ -17,6 +17,7 @@
 
 #include "cholesky.hpp"
 #include "lanczos.hpp"
+#include "triangular_inverse.hpp"
 #include "triangular_update.hpp"
 
 namespace minnorm {
@@ -123,10 +124,10 @@ class TriangularFactor {
     backward(B);
   }
 
-  // L^-1 by halves: [A 0; B C]^-1 = [A^-1 0; -C^-1 B A^-1, C^-1]. n^3/3 flops.
+  // L^-1. n^3 / 3 flops.
   Matrix<S> inverse() const {
     Matrix<S> V = matrix();
-    invert(V);
+    detail::invert_triangle<S>(V);
     return V;
   }
 
@@ -258,25 +259,6 @@ class TriangularFactor {
       }
       ++f;
     }
-  }
-
-  static void invert(MatrixRef<S> V) {
-    const Index n = V.rows();
-    if (n <= 32) {
-      for (Index j = 0; j < n; ++j) {
-        V(j, j) = S(1) / V(j, j);
-        for (Index i = j + 1; i < n; ++i)
-          V(i, j) = -V.row(i).segment(j, i - j).dot(V.col(j).segment(j, i - j)) / V(i, i);
-      }
-      return;
-    }
-    const Index h = n / 2;
-    auto B = V.block(h, 0, n - h, h);
-    const Matrix<S> C = V.bottomRightCorner(n - h, n - h);
-    C.template triangularView<Eigen::Lower>().solveInPlace(B);
-    invert(V.topLeftCorner(h, h));
-    B = -(B * V.topLeftCorner(h, h).template triangularView<Eigen::Lower>());
-    invert(V.bottomRightCorner(n - h, n - h));
   }
 
   Matrix<S> L_;
