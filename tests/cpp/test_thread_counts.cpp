@@ -283,6 +283,19 @@ TEST(ThreadCounts, Projector) {
   expect_same_projection<double, double>(1);
 }
 
+TEST(ThreadCounts, QlessQR) {
+  Sampler sampler(9);
+  const RowMatrix<double> J = sampler.gaussian(30, 90000);
+  const Indices all = all_indices(30);
+  const Matrix<double> expected = triangular_factor(J);
+  const auto factors = by_counts([&] {
+    return Matrix<double>(
+        detail::qless_qr(JacobianBlocks<double>::view(J), all, Vector<double>()).matrix());
+  });
+  for (const auto& L : factors)
+    EXPECT_LE((L - expected).norm(), 1e3 * eps<double>() * expected.norm());
+}
+
 TEST(ThreadCounts, ProjectorGrows) {
   Sampler sampler(5);
   const RowMatrix<float> J = sampler.gaussian<float>(24, 90000),

@@ -150,15 +150,21 @@ class JacobianBlocks {
   // A thread adds to a copy of its own, and copies are added by `sums += copy`; the
   // caller's keeps its panel in `buffer`.
   template <class Sums, class F>
-  void sum_over_panels(View<Index> rows, const Vector<double>& scale, Sums& sums,
+  void sum_over_panels(View<Index> rows, const Vector<double>& scale, Index width, Sums& sums,
                        PanelBuffer& buffer, F f) const {
     const Index m = static_cast<Index>(rows.size());
     sum_over_ranges(m * (m + 8), sums, buffer,
                     [&](detail::Range range, Index limit, Sums& own, PanelBuffer& own_buffer) {
-                      panels_of(range, limit, rows, scale, panel_columns(m), own_buffer,
+                      panels_of(range, limit, rows, scale, width, own_buffer,
                                 [&](const ConstRowMatrixRef<double>& panel, Index first,
                                     Upcoming& next) { f(panel, first, next, own); });
                     });
+  }
+  template <class Sums, class F>
+  void sum_over_panels(View<Index> rows, const Vector<double>& scale, Sums& sums,
+                       PanelBuffer& buffer, F f) const {
+    sum_over_panels(rows, scale, panel_columns(static_cast<Index>(rows.size())), sums, buffer,
+                    std::move(f));
   }
   template <class Sums, class F>
   void sum_over_panels(View<Index> rows, const Vector<double>& scale, Sums& sums, F f) const {

@@ -3,9 +3,9 @@
 //
 // Invariant: L L^T = T J J^T T with the error of orthogonal transformations of
 // T J: of order eps |t_i j_i| in row i, so cond(J) is not squared. Panels are
-// factored apart and merged as a binary tree: an entry is rounded log2(p / w) times
-// in sequence, not p / w times, and a duplicate row leaves a few eps (Demmel,
-// Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34, 2012).
+// factored apart and merged as a binary tree, one for each thread: an entry is rounded
+// log2(p / w) times in sequence, not p / w times, and a duplicate row leaves a few eps
+// (Demmel, Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34, 2012).
 // Shapes: m rows of p, L (m, m). Cost: gram m^2 p, qless_qr 2 m^2 p (3 m^2 p where
 // p is only a few times m); one read of J each.
 // J is only read. Throws InputError where J is not finite.
@@ -72,32 +72,57 @@ Vector<double> row_scales(const JacobianBlocks<S>& J) {
   return scale;
 }
 
-// L (m, m) of the rows times `scale`, one entry a row.
-template <class S>
-TriangularFactor<double> qless_qr(const JacobianBlocks<S>& J, const Indices& rows,
-                                  const Vector<double>& scale) {
-  const Index m = static_cast<Index>(rows.size());
+// The triangle of panels that came one after the other, as a sum that panels are added to.
+class PanelTree {
+ public:
+  explicit PanelTree(Index rows) : rows_(rows) {}
+
+  void add(Matrix<double> panel) {
+    nodes_.push_back({0, TriangularFactor<double>(rows_, 0.0)});
+    nodes_.back().factor.accumulate(panel);
+    while (nodes_.size() > 1 && nodes_[nodes_.size() - 2].level == nodes_.back().level)
+      merge_last();
+  }
+  PanelTree& operator+=(PanelTree other) {
+    if (other.nodes_.empty()) return *this;
+    nodes_.push_back({0, other.root()});
+    root();
+    return *this;
+  }
+  const TriangularFactor<double>& root() {
+    while (nodes_.size() > 1) merge_last();
+    return nodes_.back().factor;
+  }
+
+ private:
   struct Node {
     int level;
     TriangularFactor<double> factor;
   };
-  std::vector<Node> tree;  // levels descend: a binary counter
-  const auto merge_last = [&tree] {
-    Matrix<double> C = tree.back().factor.matrix();
-    tree.pop_back();
-    tree.back().factor.accumulate(C);
-    ++tree.back().level;
-  };
-  J.for_each_panel(rows, scale, std::max<Index>(512, 4 * m),
-                   [&](const ConstRowMatrixRef<double>& panel, Index) {
-                     Matrix<double> C = panel;
-                     tree.push_back({0, TriangularFactor<double>(m, 0.0)});
-                     tree.back().factor.accumulate(C);
-                     while (tree.size() > 1 && tree[tree.size() - 2].level == tree.back().level)
-                       merge_last();
-                   });
-  while (tree.size() > 1) merge_last();
-  return std::move(tree.back().factor);
+
+  void merge_last() {
+    Matrix<double> C = nodes_.back().factor.matrix();
+    nodes_.pop_back();
+    nodes_.back().factor.accumulate(C);
+    ++nodes_.back().level;
+  }
+
+  Index rows_;
+  std::vector<Node> nodes_;  // levels descend: a binary counter
+};
+
+// L (m, m) of the rows times `scale`, one entry a row. Threads share the columns.
+template <class S>
+TriangularFactor<double> qless_qr(const JacobianBlocks<S>& J, const Indices& rows,
+                                  const Vector<double>& scale) {
+  const Index m = static_cast<Index>(rows.size());
+  PanelTree tree(m);
+  PanelBuffer buffer;
+  J.sum_over_panels(rows, scale, std::max<Index>(512, 4 * m), tree, buffer,
+                    [](const ConstRowMatrixRef<double>& panel, Index, const auto&, PanelTree& own) {
+                      own.add(panel);
+                    });
+  return tree.root();
 }
 
 // The row space of T J from a Q-less QR, rows chosen to `tolerance`.
