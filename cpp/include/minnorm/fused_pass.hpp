@@ -171,7 +171,7 @@ void fused_pass(const Rows<S>& X, View<Index> combined, const ConstMatrixRef<S>&
   const Index n = X.size(), p = X.cols(), m = static_cast<Index>(combined.size()), t = A.cols();
   const Index parts = threads_of_pass(n, p);
   const S s = static_cast<S>(scale);
-  const Places<S> in(X, m, [&](Index i) { return combined[i]; }, space);
+  const Places<S> in(X, m, [&](Index i) { return combined[static_cast<std::size_t>(i)]; }, space);
   const Places<S> all(X, n, [](Index i) { return i; }, space);
   // X theta (t, n) of each part, and of 512 of its columns.
   auto products = space.matrix<S>(t * n, parts), sums = space.matrix<S>(t * n, parts);
@@ -212,7 +212,7 @@ RowMatrix<S> combine_rows(const Rows<S>& X, View<Index> combined, const Matrix<S
   Workspace space;
   const Index p = X.cols(), m = static_cast<Index>(combined.size());
   const Index parts = threads_of_pass(m, p);
-  const Places<S> in(X, m, [&](Index i) { return combined[i]; }, space);
+  const Places<S> in(X, m, [&](Index i) { return combined[static_cast<std::size_t>(i)]; }, space);
   RowMatrix<S> C(A.cols(), p);
   for_each_task(parts, parts, [&](Index part) {
     alignas(64) S y[strip_columns];
