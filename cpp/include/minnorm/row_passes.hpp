@@ -4,7 +4,7 @@
 //
 // X enters scaled by a power of two, exactly; with `offset` s > 0 a constant
 // column s is appended (the bordered system of dual_system.hpp).
-// Threads share the rows of a panel and the strips of a Gram matrix: the same sums,
+// Threads share the rows of a panel and the blocks of a Gram matrix: the same sums,
 // whatever their number. No function copies X; a panel is (n, panel_width).
 // Results do not overlap X. Throws nothing but std::bad_alloc.
 #pragma once
