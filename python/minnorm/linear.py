@@ -130,8 +130,8 @@ class LinearInterpolator(RegressorMixin, LinearModel):  # type: ignore[misc]
         until the caller removes them, and the caller must not change the array while the model is
         in use. An array that had to be converted is the model's own in either case, and so is not
         copied again. The copy lies in the order in which deletion reads it; from rows as they are
-        (an array that is read in place or had to be converted) a deletion takes up to twice as
-        long.
+        (an array that is read in place or had to be converted) a deletion takes up to one and a
+        half times as long.
     backend : {"auto", "native", "scipy"}, default "auto"
         "auto" is the compiled core, or scipy (with a warning) where that does not load.
     dtype : None, float32 or float64, default None

@@ -123,6 +123,23 @@ def test_accuracy_on_adversarial_rows(backend, x):
     assert _exact.relative_error(coefficients(model), theta) <= limit
 
 
+@pytest.mark.parametrize("far", [1e6, 1e30, 1e120])
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_targets_that_leave_take_their_rounding_along(backend, fit_intercept, alpha, far):
+    """What is carried from one deletion to the next was rounded beside targets that were large."""
+    x = with_condition(12, 30, 50.0, generator(21))
+    y = targets(12, generator(22), outputs=2)
+    y[[3, 8], 0] = far, -far / 2
+    y[8, 1] = far
+    model = LinearInterpolator(alpha=alpha, fit_intercept=fit_intercept, backend=backend).fit(x, y)
+    held = list(range(12))
+    for i in (3, 8, 0, 11):
+        model.forget([i])
+        held.remove(i)
+    assert_exact_linear(model, x[held], y[held])
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["double", "single"])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("sample", degenerate_samples(), ids=str)

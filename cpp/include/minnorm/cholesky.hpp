@@ -1,7 +1,7 @@
 // Cholesky factors of square matrices, by several threads.
 //
-// Every entry is a sum of the same terms whoever forms it: no rounding beyond that of the
-// products. Shapes: A (n, n), lower triangle. n^3 / 3 flops. Throws nothing but
+// Every entry is a sum of the same terms in the same order whoever forms it, then times the
+// reciprocal of a pivot. Shapes: A (n, n), lower triangle. n^3 / 3 flops. Throws nothing but
 // std::bad_alloc.
 #pragma once
 
@@ -24,30 +24,66 @@ Matrix<S> lower_triangle_of(const Matrix<S>& A) {
   return out;
 }
 
+// D (block, block), lower triangular, for solves from the right: its rows packed in tiles.
+template <class S>
+class RightSolver {
+ public:
+  static constexpr Index block = 128;
+
+  void pack(const ConstMatrixRef<S>& D) {
+    constexpr Index tiles = (block + T::rows - 1) / T::rows;
+    D_.resize(tiles * T::rows * block);
+    reciprocals_ = D.diagonal().cwiseInverse();
+    for (Index tile = 0; tile < tiles; ++tile)
+      RankUpdate<S>::pack_block(D, tile * T::rows, 0, block, of_tile(tile));
+  }
+
+  // The rows of B from `top` on that make up a tile become those of B D^-T, in B and, column
+  // after column, in `out`. By a few columns: what those before take off them is a product of
+  // packed tiles, then they are solved among themselves.
+  void solve_tile(MatrixRef<S> B, Index top, S* out) {
+    const Index held = std::min(T::rows, B.rows() - top);
+    for (Index first = 0; first < block; first += T::columns) {
+      const S* d = of_tile(first / T::rows) + first % T::rows;  // (c, k) at d[k rows + c]
+      Eigen::Map<Eigen::Array<S, T::rows, T::columns>> X(out + first * T::rows);
+      X.setZero();
+      X.topRows(held) = B.block(top, first, held, T::columns).array();
+      add_tile_product<S>(out, d, first, S(-1), X.data(), T::rows);
+      for (Index c = 0; c < T::columns; ++c) {
+        for (Index k = 0; k < c; ++k) X.col(c) -= d[(first + k) * T::rows + c] * X.col(k);
+        X.col(c) *= reciprocals_(first + c);
+      }
+      B.block(top, first, held, T::columns) = X.topRows(held).matrix();
+    }
+  }
+
+ private:
+  using T = Tile<S>;
+  static_assert(block % T::columns == 0, "only whole groups of columns are solved");
+
+  S* of_tile(Index tile) { return D_.data() + tile * T::rows * block; }
+
+  Vector<S> D_, reciprocals_;
+};
+
 // The lower triangle of A becomes L with L L^T = A; false where a pivot is not positive,
-// A is spoilt then. Right-looking by blocks, with the rows below a diagonal block and the
-// trailing matrix shared out.
+// A is spoilt then. Right-looking by blocks: the rows below a diagonal block are solved for
+// tile by tile as the update of what lies right of them packs them.
 template <class S>
 bool cholesky_in_place(MatrixRef<S> A) {
-  constexpr Index block = 128;
-  const Index n = A.rows();
+  const Index n = A.rows(), block = RightSolver<S>::block;
   RankUpdate<S> update;
+  RightSolver<S> solver;
   for (Index k = 0; k < n; k += block) {
     const Index b = std::min(block, n - k), below = n - k - b;
     MatrixRef<S> D = A.block(k, k, b, b);
     if (Eigen::LLT<MatrixRef<S>>(D).info() != Eigen::Success) return false;
     if (below == 0) break;
     MatrixRef<S> B = A.block(k + b, k, below, b);
-    const Index threads =
-        thread_count(static_cast<double>(below) * static_cast<double>(b) * static_cast<double>(b));
-    for_each_task(threads, threads, [&](Index i) {
-      const Range rows = part_of(below, i, threads, 16);
-      auto part = B.middleRows(rows.first, rows.last - rows.first);
-      D.template triangularView<Eigen::Lower>()
-          .transpose()
-          .template solveInPlace<Eigen::OnTheRight>(part);
-    });
-    update.add(B, S(-1), A.bottomRightCorner(below, below));
+    solver.pack(D);
+    update.add(
+        b, [&](Index top, Index, Index, S* out) { solver.solve_tile(B, top, out); }, S(-1),
+        A.bottomRightCorner(below, below));
   }
   return true;
 }

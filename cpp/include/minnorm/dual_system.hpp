@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "kept_storage.hpp"
+#include "target_scaling.hpp"
 #include "triangular_factor.hpp"
 
 namespace minnorm {
@@ -80,33 +81,56 @@ class DualSystem {
 
   // In place: values f (r, t) on the basis become dual coefficients.
   void solve_basis(MatrixRef<S> f, Eigen::Ref<Bias> bias) const {
-    bias.setZero();
     factor_.solve(f);
-    if (!bordered_ || rank() == 0) return;
-    const auto ones = ones_.view();
-    for (Index k = 0; k < f.cols(); ++k) {
-      bias(k) = f.col(k).sum() / ones_sum_;
-      f.col(k) -= bias(k) * ones;
-      f.col(k).array() -= f.col(k).mean();  // 1^T a = 0, to its last roundings
-    }
+    split_bias(f, bias);
   }
 
-  // Carried along: (L^-1 Y)^T for the targets Y (n, t). The reflections that erase
-  // rows of L turn it into that of the targets that stay, so a deletion needs the
-  // backward substitution alone. Without dependents only.
-  void carry(const ConstRowMatrixRef<S>& Y, Workspace& space) {
+  // Carried along: L^-1 [F 1], transposed, F (n, t) the targets as they enter and 1 with an
+  // intercept only. The reflections that erase rows of L turn it into that of the targets
+  // that stay, so a deletion needs backward substitutions alone. Its error stays relative
+  // to the F of the start: where what is left of the targets is far smaller, it is formed
+  // anew. With dependents nothing is carried.
+  void keep_carried(const ConstRowMatrixRef<S>& Y, const TargetScaling<S>& scaling,
+                    Workspace& space) {
+    if (!full_rank()) return;
     const Workspace::Frame frame(space);
-    auto half = space.matrix<S>(rank(), Y.cols());
-    for (Index i = 0; i < rank(); ++i) half.row(i) = Y.row(basis_[static_cast<std::size_t>(i)]);
-    factor_.forward(half);
-    carried_.set_zero(Y.cols(), rank());
-    carried_.view() = half.transpose();
+    auto F = space.matrix<S>(rank(), Y.cols());
+    for (Index k = 0; k < F.cols(); ++k)
+      for (Index i = 0; i < rank(); ++i)
+        F(i, k) = scaling.scaled(Y(basis_[static_cast<std::size_t>(i)], k), k);
+    Eigen::Map<Bias> size(space.take<S>(Y.cols()), Y.cols());
+    size.setZero();
+    if (rank() > 0) size = F.cwiseAbs().colwise().maxCoeff();
+    const S back = static_cast<S>(carried_scaling_.scale / scaling.scale);
+    if (carries() && (16 * back * size.array() >= carried_size_.array()).all()) return;
+
+    Eigen::Map<Vector<S>> ones(space.take<S>(rank()), rank());
+    ones.setOnes();
+    factor_.forward(F);
+    factor_.forward(ones);
+    carried_.set_zero(Y.cols() + bordered_, rank());
+    carried_.view().topRows(Y.cols()) = F.transpose();
+    if (bordered_) carried_.view().bottomRows(1) = ones.transpose();
+    carried_scaling_ = scaling;
+    carried_size_ = size;
   }
   bool carries() const { return carried_.size() > 0; }
   void drop_carried() { carried_ = Matrix<S>(); }
-  void solve_carried(S scale, MatrixRef<S> a) const {  // without intercept
-    a = scale * carried_.view().transpose();
+  // The solution for the targets that stay as they enter by `scaling`; where `carries()`.
+  void solve_carried(const TargetScaling<S>& scaling, MatrixRef<S> a, Eigen::Ref<Bias> bias) const {
+    const auto carried = carried_.view();
+    const S unit = static_cast<S>(scaling.scale / carried_scaling_.scale);
+    a = unit * carried.topRows(a.cols()).transpose();
+    if (bordered_)
+      for (Index k = 0; k < a.cols(); ++k)
+        a.col(k) -= (scaling.centre(k) - unit * carried_scaling_.centre(k)) *
+                    carried.row(a.cols()).transpose();
     factor_.backward(a);
+    split_bias(a, bias);
+  }
+  // Of the workspace, to carry t outputs of n samples.
+  static std::size_t carry_bytes(Index n, Index t) {
+    return Workspace::bytes<S>(n * t) + Workspace::bytes<S>(t) + Workspace::bytes<S>(n);
   }
 
   // ([I; W]^+)^T a: the least-norm dual coefficients of all n samples.
@@ -202,10 +226,10 @@ class DualSystem {
       carried_.keep_first(rank());
     return out;  // the caller calls finish()
   }
-  // Of the workspace, to erase k of n samples with t outputs carried.
+  // Of the workspace, to erase k of n samples with t outputs carried, and an intercept.
   static std::size_t erase_bytes(Index n, Index k, Index t) {
     return Workspace::bytes<Index>(n) + Workspace::bytes<Index>(k) +
-           TriangularFactor<S>::erase_bytes(n, k, t);
+           TriangularFactor<S>::erase_bytes(n, k, t + 1);
   }
 
   // Candidates that were examined: `samples` join the basis with the new rows
@@ -235,7 +259,12 @@ class DualSystem {
       ones_.set_zero(rank(), 1);
       auto ones = ones_.view();
       ones.setOnes();
-      factor_.solve(ones);
+      if (carries()) {
+        ones = carried_.view().bottomRows(1).transpose();
+        factor_.backward(ones);
+      } else {
+        factor_.solve(ones);
+      }
       ones_sum_ = ones.sum();
     }
     if (full_rank()) return;
@@ -279,6 +308,18 @@ class DualSystem {
     return loose;
   }
 
+  // Of G^-1 f, in place: the bias, and the dual coefficients with 1^T a = 0.
+  void split_bias(MatrixRef<S> f, Eigen::Ref<Bias> bias) const {
+    bias.setZero();
+    if (!bordered_ || rank() == 0) return;
+    const auto ones = ones_.view();
+    for (Index k = 0; k < f.cols(); ++k) {
+      bias(k) = f.col(k).sum() / ones_sum_;
+      f.col(k) -= bias(k) * ones;
+      f.col(k).array() -= f.col(k).mean();  // 1^T a = 0, to its last roundings
+    }
+  }
+
   bool by_dependents() const { return weights_.rows() <= weights_.cols(); }
   // Below this an entry of W is surely rounding; above it a row is examined again.
   S weight_tolerance() const { return std::sqrt(std::numeric_limits<S>::epsilon()) * S(1e-2); }
@@ -319,7 +360,9 @@ class DualSystem {
   KeptStorage<Vector<S>> ones_;
   S ones_sum_ = 1, weight_noise_ = 0;
   Eigen::LLT<Matrix<S>> normal_;
-  KeptStorage<Matrix<S>> carried_;  // (t, r)
+  KeptStorage<Matrix<S>> carried_;  // (t or t + 1, r)
+  TargetScaling<S> carried_scaling_;
+  Bias carried_size_;  // (t) largest |F| when it was formed
 };
 
 }  // namespace minnorm

@@ -72,13 +72,13 @@ class KernelInterpolator {
   // (n, t); of least norm where samples are dependent.
   RowMatrix<S> dual_coef() const {
     return system_.spread(solution_.dual.view()) * static_cast<S>(scale_) /
-           static_cast<S>(solution_.y_scale);
+           static_cast<S>(target_scaling_.scale);
   }
 
   // (q, t). Z (q, p); precomputed: Z (q, n) values against the retained samples.
   RowMatrix<S> predict(ConstRowMatrixRef<S> Z) const {
     const Matrix<S> a =
-        solution_.dual.view() * static_cast<S>(scale_) / static_cast<S>(solution_.y_scale);
+        solution_.dual.view() * static_cast<S>(scale_) / static_cast<S>(target_scaling_.scale);
     if (precomputed()) {
       if (Z.cols() != n_samples())
         throw ShapeError("X: number of kernel values in a row: " +
@@ -186,7 +186,7 @@ class KernelInterpolator {
 
   RowMatrix<S> leave_one_out() const {
     return system_.leave_one_out(solution_.dual.view(), solution_.residual.view()) /
-           static_cast<S>(solution_.y_scale);
+           static_cast<S>(target_scaling_.scale);
   }
 
   struct State {
@@ -232,8 +232,8 @@ class KernelInterpolator {
   std::size_t deletion_bytes(Index k) const {
     const Index n = n_samples(), t = samples_.targets().cols(), most = std::min(k, n);
     return Workspace::bytes<Index>(k) +
-           std::max({DualSystem<S>::erase_bytes(n, most, t), Workspace::bytes<Index>(rows_.slots()),
-                     GramMatrix<S>::erase_bytes(K_.slots()),
+           std::max({DualSystem<S>::erase_bytes(n, most, t), DualSystem<S>::carry_bytes(n, t),
+                     Workspace::bytes<Index>(rows_.slots()), GramMatrix<S>::erase_bytes(K_.slots()),
                      detail::kernel_solution_bytes<S>(n, K_.slots(), t)});
   }
   static Rows<S> no_features(Index n) {
@@ -390,16 +390,11 @@ class KernelInterpolator {
   void resolve() {
     detail::reserve_name(method_);
     detail::reserve_name(certificate_.method);
-    const bool inherited = system_.carries();
-    if (system_.full_rank() && !inherited) system_.carry(samples_.targets(), workspace_);
-    const detail::KernelProblem<S> problem{K_, samples_, system_, alpha(), lambda_, scale_};
+    target_scaling_.fit(samples_.targets(), false);
+    system_.keep_carried(samples_.targets(), target_scaling_, workspace_);
+    const detail::KernelProblem<S> problem{K_,      samples_, system_, target_scaling_,
+                                           alpha(), lambda_,  scale_};
     detail::solve_kernel(problem, solution_, workspace_);
-    if (inherited && solution_.refinements > 0) {
-      // Carried along, L^-1 Y has errors relative to targets that are gone, which may
-      // have been far larger than those that stay.
-      system_.carry(samples_.targets(), workspace_);
-      detail::solve_kernel(problem, solution_, workspace_);
-    }
     detail::certify_kernel(problem, solution_, certificate_, workspace_);
     certificate_.method = method_;
     certificate_.n_forgotten = samples_.n_forgotten();
@@ -410,6 +405,7 @@ class KernelInterpolator {
   GramMatrix<S> K_;
   Samples<S> samples_;
   double scale_ = 1;  // K_ is the kernel matrix times this
+  TargetScaling<S> target_scaling_;
   DualSystem<S> system_;
   double lambda_ = 0;    // proved lower bound on lambda_min, scaled
   double examined_ = 0;  // trace when the dependents were last examined

@@ -25,6 +25,7 @@ struct KernelProblem {
   const GramMatrix<S>& K;
   const Samples<S>& samples;
   const DualSystem<S>& system;
+  const TargetScaling<S>& scaling;
   double alpha;   // scaled
   double lambda;  // proved lower bound on lambda_min(K_BB + alpha I), scaled
   double scale;   // K here is the user's times this
@@ -34,7 +35,6 @@ template <class S>
 struct KernelSolution {
   KeptStorage<Matrix<S>> dual;      // (r, t)
   KeptStorage<Matrix<S>> residual;  // (n, t)
-  double y_scale = 1;
   int refinements = 0;
 };
 
@@ -127,10 +127,8 @@ void solve_kernel(const KernelProblem<S>& problem, KernelSolution<S>& out, Works
   const auto& system = problem.system;
   const auto targets = problem.samples.targets();
   const Index n = system.size(), t = targets.cols(), r = system.rank();
-  out.y_scale = unit_scale(targets);
   out.refinements = 0;
-  const S y_scale = static_cast<S>(out.y_scale);
-  const auto Y = targets * y_scale;
+  const auto Y = targets * static_cast<S>(problem.scaling.scale);
   const S alpha = static_cast<S>(problem.alpha);
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
   const double trace = problem.K.trace();
@@ -154,6 +152,7 @@ void solve_kernel(const KernelProblem<S>& problem, KernelSolution<S>& out, Works
     system.solve_basis(f, no_bias);
     dual += f;
     measure();
+    unmet();
   };
   const auto settled = [&] {
     for (Index k = 0; k < t; ++k) {
@@ -164,13 +163,13 @@ void solve_kernel(const KernelProblem<S>& problem, KernelSolution<S>& out, Works
     return true;
   };
   if (system.carries()) {
-    system.solve_carried(y_scale, dual);
+    system.solve_carried(problem.scaling, dual, no_bias);
     measure();
+    unmet();
   } else {
     unmet();
     step();
   }
-  unmet();
   while (out.refinements < 3 && !settled()) {
     const Workspace::Frame trial(space);
     auto old_dual = space.matrix<S>(r, t), old_residual = space.matrix<S>(n, t);
@@ -178,7 +177,6 @@ void solve_kernel(const KernelProblem<S>& problem, KernelSolution<S>& out, Works
     old_residual = residual;
     const double before = f.template cast<double>().norm();
     step();
-    unmet();
     if (!(f.template cast<double>().norm() < before)) {
       dual = old_dual;
       residual = old_residual;
@@ -195,7 +193,7 @@ void certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& so
   const Workspace::Frame frame(space);
   const auto& system = problem.system;
   const auto targets = problem.samples.targets();
-  const auto Y = targets * static_cast<S>(solution.y_scale);
+  const auto Y = targets * static_cast<S>(problem.scaling.scale);
   const double depth = problem.K.depth(targets.cols()) + 3;
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
   auto root = space.vector<double>(system.size()), gap = space.vector<double>(system.size());
@@ -248,7 +246,7 @@ void certify_kernel(const KernelProblem<S>& problem, const KernelSolution<S>& so
     bound = std::isnan(output) ? std::numeric_limits<double>::infinity() : std::max(bound, output);
   }
   // |f|_H^2 = a^T K a: with K scaled by c and y by d, |f|_H = |f'|_H sqrt(c) / d.
-  const double to_user = 1 / solution.y_scale;
+  const double to_user = 1 / problem.scaling.scale;
   c.residual *= to_user;
   c.parameter_error_bound = bound * std::sqrt(problem.scale) * to_user * (1 + 1e-10);
   c.prediction_error_bound = c.parameter_error_bound;

@@ -10,7 +10,6 @@
 #pragma once
 
 #include "linear_factorization.hpp"
-#include "row_scans.hpp"
 
 namespace minnorm::detail {
 
@@ -70,10 +69,8 @@ LinearGrowth<S> examine_rows(const DualSystem<S>& system, const Rows<S>& X,
     const double tolerance = rank_tolerance<S>(X.size(), columns, std::max(held, largest));
     chosen = independent_rows(E.transpose(), tolerance);
     // E is rounded by eps sum |A_j| |x_j|: on an ill-conditioned basis A is large.
-    const Vector<double> norms = row_norms(X, how.scale);
-    Vector<double> lengths(r);
-    for (Index k = 0; k < r; ++k)
-      lengths(k) = std::hypot(norms(basis[static_cast<std::size_t>(k)]), how.offset);
+    const Vector<double> lengths =  // |x_k| is that of row k of L
+        system.factor().matrix().rowwise().norm().template cast<double>();
     const double noise = r > 0 ? (A.cwiseAbs() * lengths).maxCoeff() : 0;
     uncertain = 4 * std::numeric_limits<double>::epsilon() * noise > tolerance;
   }

@@ -47,7 +47,6 @@ class LinearInterpolator {
                        std::to_string(rows.size()) + ", " + std::to_string(rows.cols()) + ")");
     Samples<S> samples;
     samples.append(Y, rows.size());
-    detail::require_finite(rows, 0);
     replace_all(std::move(rows), std::move(samples));
   }
 
@@ -60,15 +59,16 @@ class LinearInterpolator {
   const Certificate& certificate() const { return certificate_; }
 
   RowMatrix<S> coef() const {
-    return solution_.theta * static_cast<S>(frame_.scale) / static_cast<S>(solution_.y_scale);
+    return solution_.theta * static_cast<S>(frame_.scale) / static_cast<S>(target_scaling_.scale);
   }
   Vector<S> intercept() const {
-    return (solution_.bias + solution_.centre).transpose() / static_cast<S>(solution_.y_scale);
+    return (solution_.bias + target_scaling_.centre).transpose() /
+           static_cast<S>(target_scaling_.scale);
   }
   // (n, t): theta = X^T dual; of least norm where samples are dependent.
   RowMatrix<S> dual_coef() const {
     const S c = static_cast<S>(frame_.scale);
-    return system_.spread(solution_.dual.view()) * c / static_cast<S>(solution_.y_scale) * c;
+    return system_.spread(solution_.dual.view()) * c / static_cast<S>(target_scaling_.scale) * c;
   }
   RowMatrix<S> predict(ConstRowMatrixRef<S> Z) const {
     if (Z.cols() != n_features())
@@ -112,14 +112,14 @@ class LinearInterpolator {
     const std::vector<Handle> handles = samples.append(Y, m);
     Rows<S> rows = rows_.alias();
     rows.append(std::move(block));
-    detail::require_finite(rows, n);
-    const double largest = static_cast<double>(detail::largest_entry(rows, n));
-    const bool far_larger = largest * frame_.scale > 0x1p40;
+    const detail::RowScan<S> scan(rows, n);
+    const bool far_larger = scan.largest() * frame_.scale > 0x1p40;
     if (far_larger || 4 * m > rank() + 32) {
       replace_all(std::move(rows), std::move(samples));
       return handles;
     }
-    Vector<double> norms = detail::row_norms(rows, frame_.scale, norms_);
+    Vector<double> norms(n + m);
+    norms << norms_.view(), scan.norms(frame_.scale);
     Indices candidates;
     for (Index i = n; i < n + m; ++i) candidates.push_back(i);
     const double frobenius = augmented_frobenius(norms);
@@ -148,6 +148,7 @@ class LinearInterpolator {
   // New targets (n, t') for all retained samples, in insertion order.
   void set_targets(ConstRowMatrixRef<S> Y) {
     samples_.set_targets(Y);
+    system_.drop_carried();
     resolve();
   }
 
@@ -166,7 +167,7 @@ class LinearInterpolator {
   // (n, t) residuals y_i - f_{-i}(x_i) of every left-one-out model.
   RowMatrix<S> leave_one_out() const {
     return system_.leave_one_out(solution_.dual.view(), solution_.residual.view()) /
-           static_cast<S>(solution_.y_scale);
+           static_cast<S>(target_scaling_.scale);
   }
   // (m, p) directions: coef_{-i} = coef - residual_i direction_i, and the same for
   // the intercept, (m).
@@ -216,7 +217,7 @@ class LinearInterpolator {
     DualSystem<S> system(TriangularFactor<S>(std::move(state.L)), std::move(state.basis),
                          std::move(state.dependents), std::move(state.weights),
                          state.options.fit_intercept);
-    Vector<double> norms = detail::row_norms(rows, state.frame.scale);
+    Vector<double> norms = detail::RowScan<S>(rows).norms(state.frame.scale);
     out.examined_ = norms.norm();
     out.commit(std::move(rows), std::move(state.samples), std::move(system), std::move(norms),
                state.sigma);
@@ -231,7 +232,8 @@ class LinearInterpolator {
   std::size_t deletion_bytes(Index k) const {
     const Index n = n_samples(), t = samples_.targets().cols(), most = std::min(k, n);
     return Workspace::bytes<Index>(k) +
-           std::max({DualSystem<S>::erase_bytes(n, most, 0), Workspace::bytes<Index>(rows_.slots()),
+           std::max({DualSystem<S>::erase_bytes(n, most, t), DualSystem<S>::carry_bytes(n, t),
+                     Workspace::bytes<Index>(rows_.slots()),
                      detail::solution_bytes<S>(n, n_features(), t)});
   }
   double augmented_frobenius(const Eigen::Ref<const Vector<double>>& norms) const {
@@ -250,12 +252,12 @@ class LinearInterpolator {
   // Fits from scratch, in a frame of its own, then takes the place of this model.
   void replace_all(Rows<S> rows, Samples<S> samples) {
     LinearInterpolator fresh(options_);
-    const double largest =
-        std::max(static_cast<double>(detail::largest_entry(rows)), std::sqrt(options_.alpha));
+    const detail::RowScan<S> scan(rows);
+    const double largest = std::max(scan.largest(), std::sqrt(options_.alpha));
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
     fresh.frame_.scale = std::ldexp(1.0, -exponent);
-    Vector<double> norms = detail::row_norms(rows, fresh.frame_.scale);
+    Vector<double> norms = scan.norms(fresh.frame_.scale);
     if (options_.fit_intercept) {
       const double spread = norms.norm() / static_cast<double>(rows.size());
       fresh.frame_.offset = spread > 0 ? std::exp2(std::round(std::log2(spread))) : 1;
@@ -332,8 +334,11 @@ class LinearInterpolator {
   }
 
   void resolve() {
-    const detail::LinearProblem<S> problem{
-        rows_, samples_, system_, frame_, std::as_const(norms_).view(), alpha(), sigma_};
+    target_scaling_.fit(samples_.targets(), options_.fit_intercept);
+    system_.keep_carried(samples_.targets(), target_scaling_, workspace_);
+    const detail::LinearProblem<S> problem{rows_,   samples_,        system_,
+                                           frame_,  target_scaling_, std::as_const(norms_).view(),
+                                           alpha(), sigma_};
     detail::solve_linear(problem, solution_, workspace_);
     detail::certify_linear(problem, solution_, certificate_, workspace_);
     certificate_.method = method_;
@@ -344,6 +349,7 @@ class LinearInterpolator {
   Rows<S> rows_;
   Samples<S> samples_;
   RowScaling frame_;
+  TargetScaling<S> target_scaling_;
   KeptStorage<Vector<double>> norms_;  // of the scaled rows
   DualSystem<S> system_;
   double sigma_ = 0;     // proved lower bound on sigma_min, scaled

@@ -1,6 +1,6 @@
 // Solution of a linear model from its factor, refined, and its certificate.
 //
-// Everything here is in scaled units: X times frame.scale, Y times y_scale. One
+// Everything here is in scaled units: X times frame.scale, Y by its TargetScaling. One
 // fused pass over X gives theta and its residual; corrections theta += X_B^T M r
 // follow while the residual is above the rounding of its own evaluation, three at
 // most, and only if they lessen it.
@@ -23,6 +23,7 @@ struct LinearProblem {
   const Samples<S>& samples;  // targets (n, t), user units
   const DualSystem<S>& system;
   const RowScaling& frame;
+  const TargetScaling<S>& scaling;
   KeptStorage<Vector<double>>::ConstMap norms;  // of the scaled rows
   double alpha;                                 // scaled
   double sigma;                                 // proved, scaled
@@ -35,9 +36,7 @@ struct LinearSolution {
   PerOutput bias;                   // (t)
   KeptStorage<Matrix<S>> dual;      // (r, t)
   KeptStorage<Matrix<S>> residual;  // (n, t), of the model: y - X theta - b
-  PerOutput centre;                 // (t), taken off y before solving
   Vector<double> weight;            // (t) sum of |a_i| |x_i| over all passes
-  double y_scale = 1;
   int refinements = 0;
 };
 
@@ -50,15 +49,13 @@ double row_norm(const RowMatrix<S>& A, Index k) {
   return A.row(k).template cast<double>().norm();
 }
 
-// y - centre, scaled. A common level of the targets goes to the intercept whole, so
-// it costs no digits; the subtraction is one rounding, exact when the level is high.
+// The targets as they enter.
 template <class S>
-MatrixMap<S> centred_targets(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
-                             Workspace& space) {
+MatrixMap<S> centred_targets(const LinearProblem<S>& problem, Workspace& space) {
   const auto targets = problem.samples.targets();
   auto Y = space.matrix<S>(targets.rows(), targets.cols());
-  Y = targets * static_cast<S>(solution.y_scale);
-  Y.rowwise() -= solution.centre;
+  Y = targets * static_cast<S>(problem.scaling.scale);
+  Y.rowwise() -= problem.scaling.centre;
   return Y;
 }
 
@@ -74,13 +71,9 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
   using PerOutput = typename LinearSolution<S>::PerOutput;
   const Workspace::Frame frame(space);
   const auto& system = problem.system;
-  const auto targets = problem.samples.targets();
-  const Index n = problem.rows.size(), t = targets.cols(), r = system.rank();
-  out.y_scale = unit_scale(targets);
+  const Index n = problem.rows.size(), t = problem.samples.targets().cols(), r = system.rank();
   out.refinements = 0;
-  out.centre.setZero(t);
-  if (problem.frame.offset > 0) out.centre = targets.colwise().mean() * static_cast<S>(out.y_scale);
-  const auto Y = centred_targets(problem, out, space);
+  const auto Y = centred_targets(problem, space);
   const double frobenius = problem.norms.norm();
   const S alpha = static_cast<S>(problem.alpha);
   const double eps = static_cast<double>(std::numeric_limits<S>::epsilon());
@@ -100,8 +93,7 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
     system.basis_values(residual, f);
     if (alpha > 0) f -= alpha * dual;
   };
-  const auto step = [&] {
-    system.solve_basis(f, bias);
+  const auto advance = [&] {
     dual += f;
     out.bias += bias;
     for (Index k = 0; k < t; ++k)
@@ -111,6 +103,11 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
     residual = Y;
     residual.rowwise() -= out.bias;
     fused_pass<S>(problem.rows, system.basis(), f, problem.frame.scale, out.theta, residual, space);
+    unmet();
+  };
+  const auto step = [&] {
+    system.solve_basis(f, bias);
+    advance();
   };
   const auto settled = [&] {
     for (Index k = 0; k < t; ++k) {
@@ -121,9 +118,13 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
     return true;
   };
 
-  unmet();
-  step();
-  unmet();
+  if (system.carries()) {
+    system.solve_carried(problem.scaling, f, bias);
+    advance();
+  } else {
+    unmet();
+    step();
+  }
   while (out.refinements < 3 && !settled()) {
     const Workspace::Frame trial(space);
     auto old_theta = space.row_matrix<S>(t, out.theta.cols());
@@ -137,7 +138,6 @@ void solve_linear(const LinearProblem<S>& problem, LinearSolution<S>& out, Works
     old_weight = out.weight;
     const double before = f.template cast<double>().norm();
     step();
-    unmet();
     if (!(f.template cast<double>().norm() < before)) {
       out.theta = old_theta;
       dual = old_dual;
@@ -231,7 +231,7 @@ LinearBounds bound_output(const LinearProblem<S>& problem, const LinearSolution<
     out.intercept = std::abs(residual.mean()) +
                     (evaluation + gamma<double>(n) * out.residual) / std::sqrt(n) +
                     frobenius / std::sqrt(n) * out.parameter +
-                    gamma<S>(1) * std::abs(static_cast<double>(solution.centre(k)) +
+                    gamma<S>(1) * std::abs(static_cast<double>(problem.scaling.centre(k)) +
                                            static_cast<double>(solution.bias(k)));
   return out;
 }
@@ -241,7 +241,7 @@ template <class S>
 void certify_linear(const LinearProblem<S>& problem, const LinearSolution<S>& solution,
                     Certificate& c, Workspace& space) {
   const Workspace::Frame frame(space);
-  const auto Y = centred_targets(problem, solution, space);
+  const auto Y = centred_targets(problem, space);
   c.clear_figures();
   c.rank = problem.system.rank();
   c.n_retained = problem.rows.size();
@@ -258,7 +258,7 @@ void certify_linear(const LinearProblem<S>& problem, const LinearSolution<S>& so
     c.intercept_error_bound = worst(c.intercept_error_bound, bounds.intercept);
     c.interpolates = c.interpolates && bounds.interpolates;
   }
-  const double to_user = 1 / solution.y_scale;
+  const double to_user = 1 / problem.scaling.scale;
   const double safe = 1 + 1e-10;  // the sums above are few and in double
   c.residual *= to_user;
   c.parameter_error_bound *= problem.frame.scale * to_user * safe;

@@ -64,58 +64,73 @@ void add_tile_product(const S* a, const S* b, Index depth, S w, S* c, Index stri
 
 template <class S>
 class RankUpdate {
+  using T = Tile<S>;
+
  public:
-  static constexpr Index depth = 256;
+  static constexpr Index depth = 256, tile_rows = Tile<S>::rows;
 
   template <class D>
   void add(const Eigen::MatrixBase<D>& P, S weight, MatrixRef<S> A) {
-    const double size = static_cast<double>(P.rows());
-    const Index threads =
-        thread_count(size * size * static_cast<double>(std::min(P.cols(), depth)));
+    const auto pack = [&P](Index top, Index first, Index columns, S* out) {
+      pack_block(P.derived(), top, first, columns, out);
+    };
+    add(P.cols(), pack, weight, A);
+  }
+
+  // P by its blocks: pack(top, first, columns, out) writes entry (top + i, first + c) to
+  // out[c tile_rows + i], and zeros for the rows beyond P; columns <= depth, and first is a
+  // multiple of depth.
+  template <class Pack>
+  void add(Index columns, Pack pack, S weight, MatrixRef<S> A) {
+    const Index n = A.rows(), tiles = (n + T::rows - 1) / T::rows;
+    const double size = static_cast<double>(n);
+    const Index threads = thread_count(size * size * static_cast<double>(std::min(columns, depth)));
     // Threads that meet after every step meet less often after long ones.
-    const Index step = depth * (threads > 1 ? 3 : 1);
-    for (Index k = 0; k < P.cols(); k += step)
-      add_packed(P.derived().middleCols(k, std::min(step, P.cols() - k)), weight, A, threads);
+    const Index step = std::min(columns, depth * (threads > 1 ? 3 : 1));
+    if (packed_.size() < tiles * T::rows * step) packed_.resize(tiles * T::rows * step);
+    for (Index first = 0; first < columns; first += step) {
+      const Range own{first, std::min(columns, first + step)};
+      for_each_task(threads, threads, [&](Index i) {
+        const Range part = part_of(tiles, i, threads, 1);
+        for_each_depth(tiles, own, [&](Index k, Index w, S* packed) {
+          for (Index tile = part.first; tile < part.last; ++tile)
+            pack(tile * T::rows, k, w, packed + tile * T::rows * w);
+        });
+      });
+      add_packed(tiles, own, weight, A, threads);
+    }
+  }
+
+  // Packs a block of a matrix, 32 columns at a time where they lie along its rows.
+  template <class D>
+  static void pack_block(const D& P, Index top, Index first, Index columns, S* out) {
+    const Index rows = std::min(T::rows, P.rows() - top);
+    constexpr Index some = D::IsRowMajor ? 32 : 1;
+    for (Index k = 0; k < columns; k += some)
+      for (Index i = 0; i < T::rows; ++i)
+        for (Index c = k; c < std::min(columns, k + some); ++c)
+          out[c * T::rows + i] = i < rows ? P.coeff(top + i, first + c) : S(0);
   }
 
  private:
-  using T = Tile<S>;
+  // f(first, columns, packed) for what is packed of these columns, `depth` at a time.
+  template <class F>
+  void for_each_depth(Index tiles, Range columns, F f) {
+    for (Index k = columns.first; k < columns.last; k += depth)
+      f(k, std::min(depth, columns.last - k),
+        packed_.data() + tiles * T::rows * (k - columns.first));
+  }
 
-  template <class D>
-  void add_packed(const D& P, S weight, MatrixRef<S> A, Index threads) {
-    const Index n = P.rows(), w = P.cols(), tiles = (n + T::rows - 1) / T::rows;
-    if (packed_.size() < tiles * T::rows * w) packed_.resize(tiles * T::rows * w);
-    const auto for_each_depth = [&](auto f) {
-      for (Index k = 0; k < w; k += depth)
-        f(k, std::min(depth, w - k), packed_.data() + tiles * T::rows * k);
-    };
-    for_each_task(threads, threads, [&](Index i) {
-      const Range own = part_of(tiles, i, threads, 1);
-      for_each_depth([&](Index k, Index some, S* packed) {
-        for (Index tile = own.first; tile < own.last; ++tile)
-          pack(P.middleCols(k, some), tile, packed + tile * T::rows * some);
-      });
-    });
+  void add_packed(Index tiles, Range columns, S weight, MatrixRef<S> A, Index threads) {
     // The longest rows of blocks first, so that threads end together.
     const Index height = std::clamp<Index>(tiles / (4 * threads), 1, most_tiles);
     const Index blocks = (tiles + height - 1) / height;
     for_each_task(blocks, threads, [&](Index i) {
       const Index first = (blocks - 1 - i) * height;
-      for_each_depth([&](Index, Index some, const S* packed) {
-        add_block({first, std::min(tiles, first + height)}, packed, some, weight, A);
+      for_each_depth(tiles, columns, [&](Index, Index w, const S* packed) {
+        add_block({first, std::min(tiles, first + height)}, packed, w, weight, A);
       });
     });
-  }
-
-  // Tile by tile, 32 columns at a time where they lie along the rows of P.
-  template <class D>
-  static void pack(const D& P, Index tile, S* out) {
-    const Index w = P.cols(), top = tile * T::rows, rows = std::min(T::rows, P.rows() - top);
-    constexpr Index some = D::IsRowMajor ? 32 : 1;
-    for (Index k = 0; k < w; k += some)
-      for (Index i = 0; i < T::rows; ++i)
-        for (Index c = k; c < std::min(w, k + some); ++c)
-          out[c * T::rows + i] = i < rows ? P.coeff(top + i, c) : S(0);
   }
 
   // The tiles of a range of rows of A, from its first column to the diagonal.

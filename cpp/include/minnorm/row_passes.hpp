@@ -77,6 +77,25 @@ inline double gram_depth(Index p) {
          std::ceil(static_cast<double>(p) / panel_columns) + 2;
 }
 
+// A block of the chosen rows as RankUpdate packs it, from where they lie.
+template <class S>
+void pack_rows(const Rows<S>& X, const Indices& samples, const RowScaling& how, Index top,
+               Index first, Index columns, double* out) {
+  constexpr Index height = RankUpdate<double>::tile_rows, piece = Rows<S>::panel_width;
+  static_assert(RankUpdate<double>::depth % piece == 0, "a block begins where a piece does");
+  const Index held = std::min(height, static_cast<Index>(samples.size()) - top);
+  const Index from_rows = std::min(columns, X.cols() - first);
+  if (held < height) std::fill_n(out, height * columns, 0.0);
+  for (Index j = 0; j < from_rows; j += piece)
+    for (Index i = 0; i < held; ++i) {
+      const S* x = X.place(samples[static_cast<std::size_t>(top + i)]).piece((first + j) / piece);
+      double* to = out + j * height + i;
+      const Index width = std::min(piece, from_rows - j);
+      for (Index c = 0; c < width; ++c) to[c * height] = static_cast<double>(x[c]) * how.scale;
+    }
+  if (from_rows < columns) std::fill_n(out + from_rows * height, held, how.offset);
+}
+
 // G = X X^T, lower triangle, accumulated in double. n^2 p flops.
 template <class S>
 Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& how) {
@@ -84,14 +103,13 @@ Matrix<double> gram(const Rows<S>& X, const Indices& samples, const RowScaling& 
   Matrix<double> G(n, n);
   prefer_large_pages(G.data(), static_cast<std::size_t>(G.size()));
   G.setZero();
-  // Threads that meet at every panel meet less often at a wide one; the sums are the same.
-  const double size = static_cast<double>(n);
-  const Index width = panel_columns * (thread_count(size * size * panel_columns) > 1 ? 3 : 1);
-  RankUpdate<double> update;
-  static_assert(update.depth == panel_columns);
-  for_each_panel<double, S>(X, samples, how, width, [&](const RowMatrix<double>& panel, Index) {
-    update.add(panel, 1.0, G);
-  });
+  static_assert(RankUpdate<double>::depth == panel_columns, "gram_depth counts them");
+  RankUpdate<double>().add(
+      how.augmented(X.cols()),
+      [&](Index top, Index first, Index columns, double* out) {
+        pack_rows<S>(X, samples, how, top, first, columns, out);
+      },
+      1.0, G);
   return G;
 }
 

@@ -1,7 +1,9 @@
 // What one read of the rows tells of each: whether it is finite, how large, how long.
 //
-// Threads share the samples; each reads its own in the order in which they lie. Shapes:
-// X (n, p). Cost n p. Throws InputError, std::bad_alloc.
+// Threads share the samples; each reads its own in the order in which they lie. Norms are
+// those of the rows times a power of two. Squares are summed unscaled, which that power
+// commutes with, unless they could leave the range of a double: then rows are read again.
+// Shapes: X (n, p). Cost n p. Throws InputError, std::bad_alloc.
 #pragma once
 
 #include "errors.hpp"
@@ -15,7 +17,7 @@ template <class S, class F>
 void scan_rows(const Rows<S>& X, Index from, F f) {
   for_each_part(X.size() - from, X.reading_flops(), [&](Range part) {
     X.for_each_run({from + part.first, from + part.last},
-                   [&](Index i, const auto& run, Index) { f(i, run); });
+                   [&](Index i, const auto& run, Index) { f(i - from, run); });
   });
 }
 
@@ -25,7 +27,7 @@ void require_finite(const Rows<S>& X, Index from) {
   std::vector<char> finite(static_cast<std::size_t>(X.size() - from), 1);
   scan_rows(X, from, [&](Index i, const auto& run) {
     // 0 x is 0 for finite x, else NaN; as a sum it takes one read (allFinite takes two and a half).
-    if (!((run * S(0)).sum() == S(0))) finite[static_cast<std::size_t>(i - from)] = 0;
+    if (!((run * S(0)).sum() == S(0))) finite[static_cast<std::size_t>(i)] = 0;
   });
   const auto bad = std::find(finite.begin(), finite.end(), 0);
   if (bad != finite.end())
@@ -33,28 +35,38 @@ void require_finite(const Rows<S>& X, Index from) {
                      std::to_string(bad - finite.begin()) + "; impute or drop it");
 }
 
-// Largest absolute entry of the samples from `from` on; 0 for no entries.
+// The samples from `from` on, all finite: throws otherwise. X must outlive the scan.
 template <class S>
-S largest_entry(const Rows<S>& X, Index from = 0) {
-  Vector<S> most = Vector<S>::Zero(X.size() - from);
-  scan_rows(X, from, [&](Index i, const auto& run) {
-    most(i - from) = std::max(most(i - from), run.cwiseAbs().maxCoeff());
-  });
-  return most.size() > 0 ? most.maxCoeff() : S(0);
-}
+class RowScan {
+ public:
+  explicit RowScan(const Rows<S>& X, Index from = 0)
+      : X_(X), from_(from), squares_(Vector<double>::Zero(X.size() - from)) {
+    Vector<S> most = Vector<S>::Zero(squares_.size());
+    scan_rows(X, from, [&](Index i, const auto& run) {
+      most(i) = std::max(most(i), run.cwiseAbs().maxCoeff());
+      squares_(i) += run.template cast<double>().squaredNorm();
+    });
+    if (!squares_.allFinite()) require_finite(X, from);  // else the squares are too large
+    if (most.size() > 0) largest_ = static_cast<double>(most.maxCoeff());
+  }
 
-// Norms of the scaled rows, in double; the first known.size() are taken from `known`.
-template <class S>
-Vector<double> row_norms(const Rows<S>& X, double scale,
-                         const KeptStorage<Vector<double>>& known = {}) {
-  Vector<double> norms = Vector<double>::Zero(X.size());
-  norms.head(known.size()) = known.view();
-  const Index first = known.size();
-  scan_rows(X, first, [&](Index i, const auto& run) {
-    norms(i) += (run.template cast<double>() * scale).squaredNorm();
-  });
-  norms.tail(X.size() - first) = norms.tail(X.size() - first).cwiseSqrt();
-  return norms;
-}
+  double largest() const { return largest_; }  // absolute entry; 0 for no entries
+  // Of the rows times `scale`, a power of two.
+  Vector<double> norms(double scale) const {
+    if (largest_ == 0 || (largest_ > 0x1p-100 && largest_ < 0x1p400))
+      return squares_.cwiseSqrt() * scale;
+    Vector<double> squares = Vector<double>::Zero(squares_.size());
+    scan_rows(X_, from_, [&](Index i, const auto& run) {
+      squares(i) += (run.template cast<double>() * scale).squaredNorm();
+    });
+    return squares.cwiseSqrt();
+  }
+
+ private:
+  const Rows<S>& X_;
+  Index from_;
+  Vector<double> squares_;
+  double largest_ = 0;
+};
 
 }  // namespace minnorm::detail

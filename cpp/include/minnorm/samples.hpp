@@ -111,14 +111,5 @@ inline void erase_entries(KeptStorage<Vector<double>>& values, View<Index> gone)
                   [&](std::size_t from, std::size_t to) { v(Index(to)) = v(Index(from)); })));
 }
 
-// Power of two that brings the largest entry of Y into [1/2, 1).
-template <class D>
-double unit_scale(const Eigen::MatrixBase<D>& Y) {
-  const double largest = static_cast<double>(Y.cwiseAbs().maxCoeff());
-  int exponent = 0;
-  if (largest > 0) std::frexp(largest, &exponent);
-  return std::ldexp(1.0, -exponent);
-}
-
 }  // namespace detail
 }  // namespace minnorm

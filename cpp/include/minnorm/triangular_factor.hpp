@@ -135,9 +135,13 @@ class TriangularFactor {
   // products with L L^T and its inverse, 4 n^2 flops each.
   double largest_singular_value() const {
     return std::sqrt(detail::largest_eigenvalue<S>(n_, 4, [this](Vector<S>& x) {
-      // Dense products: Eigen's triangular ones are far slower, and the zeros harmless.
-      const Vector<S> half = matrix().transpose() * x;
-      x.noalias() = matrix() * half;
+      // L L^T x = sum of l_j (l_j . x): one read of each column.
+      Vector<S> out = Vector<S>::Zero(n_);
+      for (Index j = 0; j < n_; ++j) {
+        const auto l = L_.col(j).segment(j, n_ - j);
+        out.tail(n_ - j) += l.dot(x.tail(n_ - j)) * l;
+      }
+      x = out;
     }));
   }
   double smallest_singular_value() const {
