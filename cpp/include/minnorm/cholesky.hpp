@@ -7,6 +7,7 @@
 
 #include <Eigen/Cholesky>
 
+#include "large_pages.hpp"
 #include "rank_update.hpp"
 
 namespace minnorm::detail {
@@ -16,6 +17,7 @@ template <class S>
 Matrix<S> lower_triangle_of(const Matrix<S>& A) {
   const Index n = A.rows(), width = 64;
   Matrix<S> out(n, n);
+  prefer_large_pages(out.data(), static_cast<std::size_t>(out.size()));
   const Index threads = thread_count(4 * static_cast<double>(A.size()));
   for_each_task((n + width - 1) / width, threads, [&](Index strip) {
     const Index end = std::min(n, (strip + 1) * width);
