@@ -22,9 +22,8 @@
 #include <cmath>
 #include <utility>
 
+#include "carried_targets.hpp"
 #include "kept_storage.hpp"
-#include "target_scaling.hpp"
-#include "triangular_factor.hpp"
 
 namespace minnorm {
 
@@ -85,52 +84,19 @@ class DualSystem {
     split_bias(f, bias);
   }
 
-  // Carried along: L^-1 [F 1], transposed, F (n, t) the targets as they enter and 1 with an
-  // intercept only. The reflections that erase rows of L turn it into that of the targets
-  // that stay, so a deletion needs backward substitutions alone. Its error stays relative
-  // to the F of the start: where what is left of the targets is far smaller, it is formed
-  // anew. With dependents nothing is carried.
+  // Carries the targets Y (n, t) from now on, so that a deletion needs backward substitutions
+  // alone; with dependents nothing is carried.
   void keep_carried(const ConstRowMatrixRef<S>& Y, const TargetScaling<S>& scaling,
                     Workspace& space) {
-    if (!full_rank()) return;
-    const Workspace::Frame frame(space);
-    auto F = space.matrix<S>(rank(), Y.cols());
-    for (Index k = 0; k < F.cols(); ++k)
-      for (Index i = 0; i < rank(); ++i)
-        F(i, k) = scaling.scaled(Y(basis_[static_cast<std::size_t>(i)], k), k);
-    Eigen::Map<Bias> size(space.take<S>(Y.cols()), Y.cols());
-    size.setZero();
-    if (rank() > 0) size = F.cwiseAbs().colwise().maxCoeff();
-    const S back = static_cast<S>(carried_scaling_.scale / scaling.scale);
-    if (carries() && (16 * back * size.array() >= carried_size_.array()).all()) return;
-
-    Eigen::Map<Vector<S>> ones(space.take<S>(rank()), rank());
-    ones.setOnes();
-    factor_.forward(F);
-    factor_.forward(ones);
-    carried_.set_zero(Y.cols() + bordered_, rank());
-    carried_.view().topRows(Y.cols()) = F.transpose();
-    if (bordered_) carried_.view().bottomRows(1) = ones.transpose();
-    carried_scaling_ = scaling;
-    carried_size_ = size;
+    if (full_rank()) carried_.keep(Y, scaling, basis_, factor_, bordered_, space);
   }
-  bool carries() const { return carried_.size() > 0; }
-  void drop_carried() { carried_ = Matrix<S>(); }
+  bool carries() const { return carried_.held(); }
+  void drop_carried() { carried_.drop(); }
   // The solution for the targets that stay as they enter by `scaling`; where `carries()`.
   void solve_carried(const TargetScaling<S>& scaling, MatrixRef<S> a, Eigen::Ref<Bias> bias) const {
-    const auto carried = carried_.view();
-    const S unit = static_cast<S>(scaling.scale / carried_scaling_.scale);
-    a = unit * carried.topRows(a.cols()).transpose();
-    if (bordered_)
-      for (Index k = 0; k < a.cols(); ++k)
-        a.col(k) -= (scaling.centre(k) - unit * carried_scaling_.centre(k)) *
-                    carried.row(a.cols()).transpose();
+    carried_.half_solved(scaling, a);
     factor_.backward(a);
     split_bias(a, bias);
-  }
-  // Of the workspace, to carry t outputs of n samples.
-  static std::size_t carry_bytes(Index n, Index t) {
-    return Workspace::bytes<S>(n * t) + Workspace::bytes<S>(t) + Workspace::bytes<S>(n);
   }
 
   // ([I; W]^+)^T a: the least-norm dual coefficients of all n samples.
@@ -218,7 +184,7 @@ class DualSystem {
     basis_.resize(detail::close_ranks(
         basis_.size(), rows, [&](std::size_t from, std::size_t to) { basis_[to] = basis_[from]; }));
     for (Index& sample : basis_) sample = renamed[sample];
-    MatrixRef<S> carried(carried_.view());
+    MatrixRef<S> carried = carried_.turned();
     out.how = factor_.erase(rows, gram_is_accurate, carries() ? &carried : nullptr, space);
     if (out.how == Erasure::refactored)
       drop_carried();
@@ -260,7 +226,7 @@ class DualSystem {
       auto ones = ones_.view();
       ones.setOnes();
       if (carries()) {
-        ones = carried_.view().bottomRows(1).transpose();
+        ones = carried_.half_solved_ones();
         factor_.backward(ones);
       } else {
         factor_.solve(ones);
@@ -360,9 +326,7 @@ class DualSystem {
   KeptStorage<Vector<S>> ones_;
   S ones_sum_ = 1, weight_noise_ = 0;
   Eigen::LLT<Matrix<S>> normal_;
-  KeptStorage<Matrix<S>> carried_;  // (t or t + 1, r)
-  TargetScaling<S> carried_scaling_;
-  Bias carried_size_;  // (t) largest |F| when it was formed
+  CarriedTargets<S> carried_;
 };
 
 }  // namespace minnorm

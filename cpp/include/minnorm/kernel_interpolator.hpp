@@ -232,7 +232,7 @@ class KernelInterpolator {
   std::size_t deletion_bytes(Index k) const {
     const Index n = n_samples(), t = samples_.targets().cols(), most = std::min(k, n);
     return Workspace::bytes<Index>(k) +
-           std::max({DualSystem<S>::erase_bytes(n, most, t), DualSystem<S>::carry_bytes(n, t),
+           std::max({DualSystem<S>::erase_bytes(n, most, t), CarriedTargets<S>::keep_bytes(n, t),
                      Workspace::bytes<Index>(rows_.slots()), GramMatrix<S>::erase_bytes(K_.slots()),
                      detail::kernel_solution_bytes<S>(n, K_.slots(), t)});
   }
