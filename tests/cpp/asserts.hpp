@@ -46,6 +46,27 @@ AssertionResult identical(const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase
   return AssertionFailure() << "matrices differ";
 }
 
+using Long = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+
+// The lower triangle of a block at (top, left) is wrong by `gap`, at most `bound` entry by
+// entry; whatever else is in the matrix is as it was before.
+template <class S>
+AssertionResult lower_block_within(const Matrix<S>& after, const Matrix<S>& before, Index top,
+                                   Index left, const Long& gap, const Long& bound) {
+  for (Index j = 0; j < after.cols(); ++j)
+    for (Index i = 0; i < after.rows(); ++i) {
+      const Index r = i - top, c = j - left;
+      if (r < 0 || r >= gap.rows() || c < 0 || c > r) {
+        if (after(i, j) != before(i, j))
+          return AssertionFailure() << "entry (" << i << ", " << j << "), outside, has changed";
+      } else if (!(std::abs(gap(r, c)) <= bound(r, c))) {
+        return AssertionFailure() << "entry (" << r << ", " << c << ") is wrong by " << gap(r, c)
+                                  << ", expected at most " << bound(r, c);
+      }
+    }
+  return AssertionSuccess();
+}
+
 // diag(L) > 0; the strict upper triangle and the spare capacity are zero.
 template <class S>
 AssertionResult is_clean_triangle(const TriangularFactor<S>& factor) {

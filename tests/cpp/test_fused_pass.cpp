@@ -3,12 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "asserts.hpp"
 #include "samplers.hpp"
 
 namespace minnorm::test {
 namespace {
-
-using Long = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
 
 template <class S>
 class FusedPassTest : public ::testing::Test {};

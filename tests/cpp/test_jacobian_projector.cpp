@@ -12,8 +12,6 @@
 namespace minnorm::test {
 namespace {
 
-using Long = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
-
 template <class S>
 JacobianProjector<S> projector(const RowMatrix<S>& J, ProjectorOptions options = {}) {
   return JacobianProjector<S>(JacobianBlocks<S>::view(J), options);

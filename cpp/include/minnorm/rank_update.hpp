@@ -6,8 +6,8 @@
 // A block of tiles that fits in second-level cache meets all rows above it in turn.
 // Every entry is the sum of the same terms in the same order whoever forms it: one
 // rounding a column, one for each `depth` of them. Measured at n = 2000, p = 8000, AVX-512,
-// one thread, gathering the panels included: 82 to 86 GFLOP/s, where products of Eigen in
-// strips reached 59 to 64 and OpenBLAS's rank update 79 to 84.
+// one thread, packing included: 89 to 92 GFLOP/s, where products of Eigen in strips reached 59
+// to 65 and OpenBLAS's rank update 79 to 84.
 // Shapes: A (n, n), P (n, w). n^2 w flops; a copy of `depth` columns of P, three times as
 // many with threads.
 // P does not overlap A. Throws nothing but std::bad_alloc.
